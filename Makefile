@@ -1,0 +1,79 @@
+# PasteTrader. Needs git, make and a python3; everything else is fetched into this folder.
+# uv is taken from the PATH, else installed from PyPI into .tools/uv. It makes .venv with the Python of .python-version.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# It is tried, not only looked up: the shim of a version manager may have nothing behind it.
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
+PYTHON := .venv/bin/python
+MANAGE := $(PYTHON) manage.py
+SYNCED := .venv/.synced
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+# Processes that run tests at the same time.
+JOBS ?= 2
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: demo-data ## set everything up and run the demo workflow on real prices
+	@$(MANAGE) run_workflow rsi-screen
+
+.PHONY: serve
+serve: demo-data var/demo_password ## the same set-up, then daphne on :8000 with the admin and a demo user
+	@DJANGO_SUPERUSER_PASSWORD="$$(cat var/demo_password)" $(MANAGE) createsuperuser --noinput \
+		--username demo --email demo@localhost >var/createsuperuser.log 2>&1 \
+		|| grep -q 'already taken' var/createsuperuser.log || { cat var/createsuperuser.log >&2; exit 1; }
+	@echo "PasteTrader is at http://$(HOST):$(PORT)/admin/ (user demo, password $$(cat var/demo_password))"
+	@exec .venv/bin/daphne -b $(HOST) -p $(PORT) pastetrader.asgi:application
+
+.PHONY: test
+test: sync ## set everything up and run every test
+	@.venv/bin/pytest -n $(JOBS) $(ARGS)
+
+.PHONY: check
+check: sync ## lint, format, types, import contracts, Django's checks, migrations
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/basedpyright
+	.venv/bin/lint-imports
+	$(MANAGE) check
+	$(MANAGE) makemigrations --check --dry-run
+
+.PHONY: bench
+bench: sync ## measure the engine against its floors
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+.PHONY: format
+format: sync ## sort imports and format the source
+	@.venv/bin/ruff check --select I --fix --quiet
+	@.venv/bin/ruff format
+
+.PHONY: sync
+sync: $(SYNCED) ## make the environment in .venv, or bring it up to date
+
+# Done again only when what it depends on has changed.
+$(SYNCED): pyproject.toml uv.lock .python-version | $(UV)
+	@echo "Installing the environment into .venv (the first time takes a minute)"
+	@$(UV) sync --frozen --all-extras --quiet
+	@touch $@
+
+# python3 is called from outside this folder: inside, pyenv insists on .python-version, and here any python3 will do.
+.tools/uv/bin/uv:
+	@echo "There is no uv on the PATH: installing it into .tools/uv"
+	@cd / && python3 -m venv "$(CURDIR)/.tools/uv" || { \
+		echo "python3 cannot make a virtual environment: install its venv module, or uv." >&2; exit 1; }
+	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.PHONY: demo-data
+demo-data: sync
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) import_workflow demo/*.yaml
+
+var/demo_password:
+	@mkdir -p var
+	@umask 077; $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(12))' >$@

@@ -1,0 +1,1 @@
+"""Runs: what happens when a workflow executes."""

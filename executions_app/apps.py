@@ -1,0 +1,15 @@
+"""The app of the runs."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class ExecutionsConfig(AppConfig):
+    name = "executions_app"
+    verbose_name = "Executions"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    @override
+    def ready(self) -> None:
+        from executions_app import checks  # noqa: F401, PLC0415 - registers the system checks

@@ -1,0 +1,1 @@
+"""Who runs an accepted execution, where and when."""

@@ -1,0 +1,128 @@
+"""The one way to run an accepted execution: claim, walk the snapshot, record, tell that it ended."""
+
+import asyncio
+import random
+import traceback
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+import uuid_utils
+from workflows_app.processors.registry import PROCESSORS
+
+from executions_app.conf import execution_settings
+from executions_app.dispatch.running import listed
+from executions_app.engine.cancellation import CancelToken
+from executions_app.engine.context import ExecutionContext
+from executions_app.engine.errors import OwnershipLost
+from executions_app.engine.ports import Clock, Ports
+from executions_app.engine.run import execute
+from executions_app.engine.states import Reason
+from executions_app.live.events import Observer
+from executions_app.models import WorkflowExecution, querysets
+from executions_app.recorder.sink import RecordingSink
+from executions_app.recorder.thread import recorder
+from executions_app.recorder.writer import Run
+from executions_app.signals import execution_finished
+from workflows_app.dag.types import Scheduling
+from workflows_app.services.compile import plan_of
+
+
+async def run(
+    execution_id: uuid.UUID,
+    *,
+    observe: Observer | None = None,
+    cancel: CancelToken | None = None,
+) -> bool:
+    """Run a pending execution to its end in this event loop. False where somebody else took it before.
+
+    Cancelling the awaiting task cancels the execution, waits for its end, then raises `CancelledError`.
+    Raises `RecorderFailed` where not even the failure could be recorded.
+    """
+    claimed = await in_recorder(lambda: _claim(execution_id))
+    if claimed is None:
+        return False
+    execution, fence, started_at = claimed
+    token = cancel or CancelToken()
+    work = asyncio.create_task(_walk(execution, fence, started_at, token, observe), name=f"execution {execution_id}")
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        token.request(Reason.USER)
+        await work
+        raise
+    await in_recorder(lambda: _announce(execution_id))
+    return True
+
+
+async def in_recorder[T](function: Callable[[], T]) -> T:
+    """Call a synchronous function on the recorder's thread and connection."""
+    return await asyncio.wrap_future(recorder.call(function))
+
+
+def _claim(execution_id: uuid.UUID) -> tuple[WorkflowExecution, int, datetime] | None:
+    claim = querysets.claim(execution_id)
+    if claim is None:
+        return None
+    execution = WorkflowExecution.objects.select_related("version").get(pk=execution_id)
+    return execution, claim.fence, claim.started_at
+
+
+async def _walk(
+    execution: WorkflowExecution,
+    fence: int,
+    started_at: datetime,
+    cancel: CancelToken,
+    observe: Observer | None,
+) -> None:
+    plan = plan_of(execution.version)
+    context = ExecutionContext(
+        plan,
+        execution.input,
+        execution_id=str(execution.id),
+        trigger_type=execution.trigger_type,
+        started_at=started_at,
+    )
+    sink = RecordingSink(Run(execution_id=execution.id, fence=fence, plan=plan), observe=observe)
+    with listed(execution.id, cancel):
+        try:
+            _ = await execute(
+                context,
+                processors=PROCESSORS,
+                sink=sink,
+                ports=_ports(),
+                cancel=cancel,
+                scheduling=Scheduling(execution.scheduling),
+            )
+        except OwnershipLost:
+            # Another owner writes the record now.
+            return
+        except Exception as error:  # noqa: BLE001 - a run that cannot go on must still end
+            problem = _problem(error)
+            _ = await in_recorder(lambda: querysets.fail_run(execution.id, fence, problem))
+
+
+def _problem(error: Exception) -> dict[str, object]:
+    """The engine's or the recorder's own failure, as the execution's error."""
+    last = "".join(traceback.format_exception(error)[-1:]).strip()
+    return {
+        "code": "engine_error",
+        "message": f"The engine could not go on with this execution: {last}",
+        "type": type(error).__name__,
+        "node": None,
+    }
+
+
+def _ports() -> Ports:
+    loop = asyncio.get_running_loop()
+    return Ports(
+        clock=Clock(epoch=querysets.now(), origin=loop.time(), time=loop.time),
+        random=random.random,
+        new_id=lambda: str(uuid_utils.uuid7()),
+        limits=execution_settings().limits,
+    )
+
+
+def _announce(execution_id: uuid.UUID) -> None:
+    execution = WorkflowExecution.objects.get(pk=execution_id)
+    _ = execution_finished.send_robust(sender=WorkflowExecution, execution=execution)

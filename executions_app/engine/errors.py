@@ -1,0 +1,62 @@
+"""What the engine raises, and the value form of every failure that it records."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class EngineError(Exception):
+    """Base of the engine's errors. Do not raise it directly."""
+
+
+class NodeTimeoutError(EngineError, TimeoutError):
+    """Raised when an attempt of a node ran longer than its `timeout_seconds`."""
+
+    def __init__(self, node: str, seconds: object) -> None:
+        super().__init__(f"Node '{node}' did not finish within its limit of {seconds} seconds.")
+
+
+class ExecutionCancelledError(EngineError):
+    """Raised when something is asked of an execution that was cancelled."""
+
+    def __init__(self, execution_id: object) -> None:
+        super().__init__(f"Execution {execution_id} was cancelled.")
+
+
+class SelfCancelledError(EngineError):
+    """Raised in place of the `CancelledError` of a processor that cancelled itself."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"Node '{node}' cancelled itself. Raise an error to fail; only the engine cancels a node.")
+
+
+class OwnershipLost(EngineError):
+    """Raised by a sink when this engine no longer owns the execution: it must stop without another write."""
+
+    def __init__(self, execution_id: object) -> None:
+        super().__init__(f"Execution {execution_id} is owned by another engine or is finished already.")
+
+
+class RecorderFailed(EngineError):
+    """Raised by a sink when events could not be made durable."""
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A failure on record. `bases` are the names of the error's class and its bases, for retry policies."""
+
+    code: str
+    message: str
+    type: str
+    node: str | None
+    traceback: str = ""
+    bases: tuple[str, ...] = ()
+    retryable: bool = True
+
+    def public(self) -> dict[str, object]:
+        """The four fields that every interface shows."""
+        return {"code": self.code, "message": self.message, "type": self.type, "node": self.node}
+
+
+def names_of(error_class: type[BaseException]) -> Sequence[str]:
+    """The names of a class and its bases, without `BaseException` and `object`, nearest first."""
+    return tuple(base.__name__ for base in error_class.__mro__ if base not in (BaseException, object))

@@ -1,0 +1,93 @@
+"""What the engine says happened. Events are values without numbers: the recorder numbers what it commits.
+
+Every event becomes one entry of the execution's journal and, where it changes a node or the execution, one
+row update. JSON travels as finished text, encoded once.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from executions_app.engine.errors import ErrorInfo
+from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from workflows_app.dag.types import JsonObject
+
+
+class NodeStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An attempt begins. `node` is a position in the plan, as in all events of nodes."""
+
+    node: int
+    at: datetime
+    attempt_id: str
+    # Counts from 1.
+    number: int
+    # The start of the first attempt.
+    started_at: datetime
+    # JSON text of the rendered input; empty where it could not be rendered.
+    input: str
+
+
+class NodeRetrying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An attempt failed and another one follows after `delay` seconds."""
+
+    node: int
+    at: datetime
+    error: ErrorInfo
+    # Which retry the next attempt will be, from 1.
+    retry_count: int
+    max_retries: int
+    delay: float
+
+
+class NodeSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A node reached its terminal status. `started_at` is None for a node that never started."""
+
+    node: int
+    at: datetime
+    status: NodeStatus
+    reason: Reason | None = None
+    retry_count: int = 0
+    started_at: datetime | None = None
+    # JSON text; empty for none.
+    output: str = ""
+    # JSON text of what was evaluated, what was taken, and where a skip or a stop began; empty for none.
+    details: str = ""
+    error: ErrorInfo | None = None
+    # The node where a skip or a stop began, as a key; empty where it began here.
+    cause: str = ""
+    # Why no retry followed a failure that could have been retried; a sentence.
+    gave_up: str = ""
+
+
+class NodeAbandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Code that did not end when it was told to was let go; whatever it returns is refused."""
+
+    node: int
+    at: datetime
+    attempt_id: str
+    # How many seconds it had.
+    grace: float
+
+
+class Logged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line that a tool wrote. `level` is debug, info, warning or error."""
+
+    node: int
+    at: datetime
+    level: str
+    message: str
+    data: JsonObject | None = None
+
+
+class ExecutionEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The last event of a run."""
+
+    at: datetime
+    status: ExecutionStatus
+    reason: Reason | None
+    # JSON text; empty for none.
+    output: str = ""
+    error: ErrorInfo | None = None
+
+
+type Event = NodeStarted | NodeRetrying | NodeSettled | NodeAbandoned | Logged | ExecutionEnded

@@ -1,0 +1,56 @@
+"""Whether a failed attempt is followed by another one, and when. A decision is a value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from executions_app.engine.errors import ErrorInfo
+from workflows_app.dag.plan import RetryPolicy
+from workflows_app.dag.types import Jitter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Wait `delay` seconds, then try again."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """The failure is final; `why` is a sentence that follows "No more retries"."""
+
+    why: str
+
+
+def decide(policy: RetryPolicy, error: ErrorInfo, retries: int, random: Callable[[], float]) -> Retry | GiveUp:
+    """Decide after a failed attempt that `retries` retries came before."""
+    if not error.retryable:
+        return GiveUp(why=f"{error.type} is never retried.")
+    if retries >= policy.max_retries:
+        return GiveUp(why=f"all {policy.max_retries} are used up.")
+    names = set(error.bases)
+    if names.intersection(policy.never_retry_on):
+        return GiveUp(why=f"{error.type} is in never_retry_on.")
+    if policy.retry_on and not names.intersection(policy.retry_on):
+        return GiveUp(why=f"{error.type} is not in retry_on.")
+    return Retry(delay=jittered(policy.jitter, backoff(policy, retries), random))
+
+
+def backoff(policy: RetryPolicy, retries: int) -> float:
+    """`min(max_delay, delay * multiplier ** retries)` in seconds, safe for any exponent."""
+    ceiling = Decimal(policy.max_delay)
+    with localcontext(prec=28, Emax=999_999, Emin=-999_999, traps=[]):
+        wait = Decimal(policy.delay) * Decimal(policy.multiplier) ** retries
+    # An overflow is infinite, which min() cuts; nan can only come from 0 * infinity.
+    return float(min(ceiling, wait)) if not wait.is_nan() else 0.0
+
+
+def jittered(jitter: Jitter, delay: float, random: Callable[[], float]) -> float:
+    match jitter:
+        case Jitter.NONE:
+            return delay
+        case Jitter.FULL:
+            return delay * random()
+        case Jitter.EQUAL:
+            return delay / 2 + delay / 2 * random()

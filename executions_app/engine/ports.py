@@ -1,0 +1,67 @@
+"""What the engine asks of the world: a sink for events, a clock, ids and chance."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from executions_app.engine.events import Event
+
+
+class Sink(Protocol):
+    """Makes the events of one execution durable, in the order in which they are given."""
+
+    def post(self, event: Event) -> None:
+        """Take an event along with the next commit. Never waits and never raises."""
+        ...
+
+    async def commit(self, events: Sequence[Event]) -> None:
+        """Return once these events, and all that were posted before, are durable.
+
+        Raises `OwnershipLost` when the execution belongs to somebody else, `RecorderFailed` when the events
+        could not be written. After either nothing more of this execution is accepted.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Wall time that moves with the event loop: `now()` is `epoch` plus the loop's time since `origin`.
+
+    Under a loop with virtual time the records are in virtual time too.
+    """
+
+    epoch: datetime
+    origin: float
+    time: Callable[[], float]
+
+    def now(self) -> datetime:
+        return self.epoch + timedelta(seconds=self.time() - self.origin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How far the engine goes for one execution.
+
+    `grace` is how many seconds a cancelled processor has before it is let go; `output_bytes` bounds one
+    node's output, `execution_bytes` all outputs of an execution together.
+    """
+
+    grace: float = 10.0
+    output_bytes: int = 16 * 1024 * 1024
+    execution_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """`random()` is uniform in [0, 1); `new_id()` gives a fresh unique id for every attempt."""
+
+    clock: Clock
+    random: Callable[[], float]
+    new_id: Callable[[], str]
+    limits: Limits = field(default_factory=Limits)
+
+
+def start_of_time() -> datetime:
+    """A fixed wall time for simulations."""
+    return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -1,0 +1,278 @@
+"""One run: walk the plan, call processors within the limits, commit what happened, end with a value.
+
+The order of things is the promise. A node's outcome, with every skip that follows from it, is committed before
+its slot is free and before a successor starts (durable before visible). A node that waits, for a slot or for its
+next attempt, is no task. What a processor does is a value by the time it arrives here: nothing raises into the
+TaskGroup.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from executions_app.engine.attempt import (
+    MESSAGE_LIMIT,
+    Attempt,
+    Cancelled,
+    Failed,
+    Outcome,
+    Succeeded,
+    failure,
+    printable,
+)
+from executions_app.engine.cancellation import CancelToken
+from executions_app.engine.context import ExecutionContext, NodeScope
+from executions_app.engine.errors import ErrorInfo
+from executions_app.engine.events import Logged, NodeAbandoned, NodeStarted
+from executions_app.engine.frontier import Frontier, order_of
+from executions_app.engine.ports import Ports, Sink
+from executions_app.engine.settling import Settlement, Settler
+from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from workflows_app.dag import jsontext
+from workflows_app.dag.plan import Plan
+from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType, Scheduling
+from workflows_app.processors.base import AttemptInfo, NodeCall, Processor
+from workflows_app.processors.errors import NodeOutputError
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended, as the engine saw it; the record may say cancelled where a cancel came first."""
+
+    status: ExecutionStatus
+    reason: Reason | None
+    # JSON text; empty for none.
+    output: str
+    error: ErrorInfo | None
+    context: ExecutionContext
+    statuses: Sequence[NodeStatus]
+
+
+async def execute(
+    context: ExecutionContext,
+    *,
+    processors: Mapping[NodeType, Processor],
+    sink: Sink,
+    ports: Ports,
+    cancel: CancelToken,
+    scheduling: Scheduling | None = None,
+) -> RunResult:
+    """Run the context's plan to its end; `scheduling` overrides the plan's.
+
+    Raises `OwnershipLost` or `RecorderFailed` where the sink did; nothing more is written then. Whatever
+    nodes do is part of the result. To end a run early, use `cancel`, not the task's cancellation.
+    """
+    return await _Run(context, processors, sink, ports, cancel, scheduling).to_its_end()
+
+
+class _Run:
+    def __init__(
+        self,
+        context: ExecutionContext,
+        processors: Mapping[NodeType, Processor],
+        sink: Sink,
+        ports: Ports,
+        cancel: CancelToken,
+        scheduling: Scheduling | None,
+    ) -> None:
+        self._context = context
+        self._plan: Plan = context.plan
+        self._processors = processors
+        self._sink = sink
+        self._ports = ports
+        self._cancel = cancel
+        self._frontier = Frontier(self._plan)
+        context.follow(self._frontier.edge_states)
+        self._settler = Settler(context, self._frontier, ports, cancel)
+        self._order = order_of(scheduling or self._plan.settings.scheduling, self._plan)
+        self._free_slots: int = self._plan.settings.max_parallel_nodes
+        self._queue: deque[int] = deque()
+        self._attempts: dict[int, Attempt] = {}
+        # Nodes whose end is not committed yet.
+        self._open_nodes: int = len(self._plan.nodes)
+        self._broken: BaseException | None = None
+        self._finished = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._loop = asyncio.get_running_loop()
+        self._thread: int = threading.get_ident()
+
+    async def to_its_end(self) -> RunResult:
+        limit = self._plan.settings.timeout_seconds
+        async with self._group:
+            watcher = self._group.create_task(self._watch_cancel(), name="watch cancel")
+            timer = limit and self._loop.call_later(float(limit), self._cancel.request, Reason.TIMEOUT)
+            self._admit(self._frontier.begin().ready)
+            _ = await self._finished.wait()
+            _ = watcher.cancel()
+            if timer:
+                timer.cancel()
+        if self._broken is not None:
+            raise self._broken
+        end = self._settler.end()
+        await self._sink.commit([end])
+        return RunResult(
+            status=end.status,
+            reason=end.reason,
+            output=end.output,
+            error=end.error,
+            context=self._context,
+            statuses=self._frontier.statuses,
+        )
+
+    def _admit(self, ready: Iterable[int] = ()) -> None:
+        """Queue what may start, and start as many as there are slots."""
+        self._queue.extend(self._order.admit(ready))
+        while self._free_slots and self._queue and not self._cancel.requested:
+            node = self._queue.popleft()
+            # It may have been stopped while it waited.
+            if self._frontier.statuses[node] is NodeStatus.PENDING:
+                self._free_slots -= 1
+                self._frontier.start(node)
+                _ = self._group.create_task(self._drive(node))
+
+    async def _drive(self, node: int) -> None:
+        """One attempt of a node, from its slot to the commit of its outcome."""
+        try:
+            settlement = self._settler.settle(node, await self._attempt(node))
+            await self._commit(settlement)
+        except Exception as error:  # noqa: BLE001 - a lost record or a defect ends the run, never hangs it
+            self._break(error)
+            return
+        if settlement.retry_in is not None:
+            _ = self._loop.call_later(settlement.retry_in, self._requeue, node)
+        self._free_slots += 1
+        self._admit(settlement.ready)
+
+    async def _commit(self, settlement: Settlement) -> None:
+        if self._broken is not None:
+            raise self._broken
+        await self._sink.commit(settlement.events)
+        self._queue.extend(self._order.close(settlement.closed))
+        self._open_nodes -= len(settlement.closed)
+        if not self._open_nodes:
+            self._finished.set()
+
+    def _requeue(self, node: int) -> None:
+        self._queue.append(node)
+        self._admit()
+
+    async def _attempt(self, node: int) -> Outcome:
+        plan_node = self._plan.nodes[node]
+        processor = self._processors[plan_node.type]
+        call = self._call(node)
+        prepared: JsonValue = None
+        text, failed = "", None
+        try:
+            prepared = processor.prepare(call)
+            text = jsontext.dumps(prepared)
+        except Exception as error:  # noqa: BLE001 - expressions and foreign schemas may raise anything
+            failed = failure(error, plan_node)
+        started = NodeStarted(
+            node=node,
+            at=self._ports.clock.now() if call.attempt.number > 1 else call.started_at,
+            attempt_id=call.attempt.attempt_id,
+            number=call.attempt.number,
+            started_at=call.started_at,
+            input=text,
+        )
+        if failed is not None or plan_node.effect is Effect.NONE:
+            self._sink.post(started)
+        else:
+            # Whoever recovers this run must know that the effect may have happened.
+            await self._sink.commit([started])
+        if failed is not None:
+            return failed
+        return await self._process(node, processor, call, prepared)
+
+    async def _process(self, node: int, processor: Processor, call: NodeCall, prepared: JsonValue) -> Outcome:
+        if self._cancel.requested:
+            return Cancelled()
+        grace = self._ports.limits.grace
+        attempt = self._attempts[node] = Attempt(call.node, grace=grace)
+        try:
+            outcome = await attempt.run(processor.process(call, prepared), deadline=call.attempt.deadline)
+        finally:
+            del self._attempts[node]
+        match outcome:
+            case Succeeded():
+                return self._within_limits(call, outcome)
+            case Failed() | Cancelled() if outcome.abandoned:
+                now = self._ports.clock.now()
+                attempt_id = call.attempt.attempt_id
+                self._sink.post(NodeAbandoned(node=node, at=now, attempt_id=attempt_id, grace=grace))
+        return outcome
+
+    def _within_limits(self, call: NodeCall, outcome: Succeeded) -> Outcome:
+        limits, size, key = self._ports.limits, len(outcome.output), call.node.key
+        if size > limits.output_bytes:
+            problem = f"has {size} bytes, over the limit of {limits.output_bytes} for one output"
+        elif self._context.output_size + size > limits.execution_bytes:
+            problem = f"takes the execution over its limit of {limits.execution_bytes} bytes"
+        else:
+            return outcome
+        sentence = f"The output of node '{key}' {problem}. Return a reference to the data instead."
+        return failure(NodeOutputError(sentence), call.node)
+
+    def _call(self, node: int) -> NodeCall:
+        context, plan_node = self._context, self._plan.nodes[node]
+        number, started_at = self._settler.begin_attempt(node, self._ports.clock.now())
+        limit = float(plan_node.timeout_seconds)
+        attempt = AttemptInfo(
+            execution_id=context.execution_id,
+            node=plan_node.key,
+            attempt_id=self._ports.new_id(),
+            idempotency_key=f"{context.execution_id}:{plan_node.key}",
+            number=number,
+            deadline=self._loop.time() + limit,
+        )
+        return NodeCall(
+            node=plan_node,
+            attempt=attempt,
+            scope=NodeScope(context, node, started_at),
+            execution_input=lambda: context.input,
+            merged_input=lambda: context.merged_input(node),
+            contributions=lambda: context.contributions(node),
+            log=partial(self._log, node),
+            started_at=started_at,
+        )
+
+    def _log(self, node: int, level: str, message: str, data: JsonObject | None = None) -> None:
+        """Write to the journal, from this thread or from one in which a synchronous tool runs."""
+        if level not in LOG_LEVELS:
+            raise ValueError(f"'{level}' is no log level: use {', '.join(LOG_LEVELS)}.")
+        line = Logged(
+            node=node,
+            at=self._ports.clock.now(),
+            level=level,
+            message=printable(message, MESSAGE_LIMIT),
+            data=None if data is None else jsontext.loads(jsontext.dumps(data)),
+        )
+        if threading.get_ident() == self._thread:
+            self._sink.post(line)
+        else:
+            _ = self._loop.call_soon_threadsafe(self._sink.post, line)
+
+    async def _watch_cancel(self) -> None:
+        reason = await self._cancel.wait()
+        settlement = self._settler.cancel_waiting(reason)
+        for attempt in tuple(self._attempts.values()):
+            attempt.cancel()
+        try:
+            await self._commit(settlement)
+        except Exception as error:  # noqa: BLE001 - as in _drive
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """The record is gone, or the engine is wrong: stop everything without another write."""
+        if self._broken is None:
+            self._broken = error
+            # Cancels what runs and starts nothing more; the sink refuses what would be written of it.
+            self._cancel.request(Reason.SHUTDOWN)
+        for attempt in tuple(self._attempts.values()):
+            attempt.cancel()
+        self._finished.set()

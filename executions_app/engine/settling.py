@@ -1,0 +1,239 @@
+"""What an outcome means: retry or final, which edges it opens, what it ends. No waiting, no I/O.
+
+`Settler.settle` turns the outcome of one attempt into the events to commit and the nodes that may start once
+they are committed. It moves the frontier and the context; the run only commits and schedules.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+
+from executions_app.engine import policy
+from executions_app.engine.attempt import Cancelled, Failed, Outcome, Succeeded, describe
+from executions_app.engine.cancellation import CancelToken
+from executions_app.engine.context import ConditionScope, ExecutionContext, NodeScope
+from executions_app.engine.errors import ErrorInfo
+from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, NodeSettled
+from executions_app.engine.frontier import Frontier, Step, Verdict
+from executions_app.engine.ports import Ports
+from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from workflows_app.dag import jsontext
+from workflows_app.dag.branching import ConditionFailed, Ending, Route, route, route_without_conditions
+from workflows_app.dag.expressions import ExpressionError
+from workflows_app.dag.rendering import evaluate_condition, render
+from workflows_app.dag.types import JsonObject, NodeType, OnError, OnFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """Events to commit together; after that `closed` nodes are terminal and `ready` ones may start.
+
+    `retry_in` is set where the node is not terminal but waits so many seconds for its next attempt.
+    """
+
+    events: Sequence[Event] = ()
+    closed: Sequence[int] = ()
+    ready: Sequence[int] = ()
+    retry_in: float | None = None
+
+
+class Settler:
+    def __init__(self, context: ExecutionContext, frontier: Frontier, ports: Ports, cancel: CancelToken) -> None:
+        self._context = context
+        self._plan = context.plan
+        self._frontier = frontier
+        self._ports = ports
+        self._cancel = cancel
+        self._retries: dict[int, int] = {}
+        self._started: dict[int, datetime] = {}
+        self._first_failure: ErrorInfo | None = None
+        self._stopped_by: int | None = None
+
+    def begin_attempt(self, node: int, at: datetime) -> tuple[int, datetime]:
+        """The number of the attempt that begins now, from 1, and when the first one began."""
+        return self._retries.get(node, 0) + 1, self._started.setdefault(node, at)
+
+    def settle(self, node: int, outcome: Outcome) -> Settlement:
+        match outcome:
+            case Succeeded():
+                return self._complete(node, outcome.output)
+            case Failed():
+                return self._fail(node, outcome)
+            case Cancelled():
+                return self._end_cancelled(node)
+
+    def cancel_waiting(self, reason: Reason) -> Settlement:
+        """End every node that has not started or waits for a retry."""
+        return self._settlement((), self._frontier.cancel(reason))
+
+    def end(self) -> ExecutionEnded:
+        """The last event, once every node is terminal."""
+        at = self._ports.clock.now()
+        match self._cancel.reason:
+            case None if self._first_failure is not None:
+                return _failed(at, Reason.NODE_ERROR, self._first_failure)
+            case None:
+                return self._completed(at)
+            case Reason.TIMEOUT:
+                limit = self._plan.settings.timeout_seconds
+                sentence = f"The execution did not finish within its limit of {limit} seconds."
+                error = ErrorInfo(code="timeout", message=sentence, type="ExecutionTimeoutError", node=None)
+                return _failed(at, Reason.TIMEOUT, error)
+            case reason:
+                return ExecutionEnded(at=at, status=ExecutionStatus.CANCELLED, reason=reason)
+
+    def _complete(self, node: int, output: str) -> Settlement:
+        self._context.put(node, output)
+        try:
+            chosen = self._route(node, Ending.COMPLETED)
+        except ConditionFailed as failed:
+            error = describe(failed.error, self._plan.nodes[node])
+            error = msgspec.structs.replace(error, code="condition_error")
+            return self._conclude(node, error, Reason.CONDITION_ERROR, output, failed)
+        step = self._frontier.settle(node, NodeStatus.COMPLETED, chosen.states)
+        event = self._event(node, NodeStatus.COMPLETED, output=output, details=self._details(node, chosen))
+        return self._settlement((event,), step)
+
+    def _fail(self, node: int, failed: Failed) -> Settlement:
+        retry = self._plan.nodes[node].retry
+        retries = self._retries.get(node, 0)
+        error = failed.error
+        decision = policy.decide(retry, error, retries, self._ports.random)
+        if isinstance(decision, policy.GiveUp):
+            why = decision.why if retry.max_retries else ""
+            return self._conclude(node, error, failed.reason, gave_up=why)
+        if self._cancel.requested or self._stopped_by is not None:
+            return self._end_cancelled(node)
+        self._retries[node] = retries + 1
+        self._frontier.suspend(node)
+        event = NodeRetrying(
+            node=node,
+            at=self._ports.clock.now(),
+            error=error,
+            retry_count=retries + 1,
+            max_retries=retry.max_retries,
+            delay=decision.delay,
+        )
+        return Settlement(events=(event,), retry_in=decision.delay)
+
+    def _conclude(
+        self,
+        node: int,
+        error: ErrorInfo,
+        reason: Reason,
+        output: str = "",
+        condition: ConditionFailed | None = None,
+        gave_up: str = "",
+    ) -> Settlement:
+        """A failure that no retry follows: offer it to the error edges, stop the run if it must.
+
+        `condition` is the edge condition that made a completed node fail.
+        """
+        self._context.put_error(node, error)
+        continues = self._plan.nodes[node].on_error is OnError.CONTINUE
+        ending = Ending.CONTINUED if continues else Ending.FAILED
+        try:
+            if condition is not None and continues:
+                raise condition
+            chosen = self._route(node, ending)
+        except ConditionFailed as failed:
+            chosen = route_without_conditions(self._plan, node, ending)
+            if not continues:
+                reason, condition = Reason.CONDITION_ERROR, failed
+        if condition is not None:
+            chosen = replace(chosen, evaluations=condition.evaluations)
+        unhandled = not continues and not chosen.handled
+        if unhandled and self._first_failure is None:
+            self._first_failure = error
+        if unhandled and self._plan.settings.on_failure is OnFailure.STOP:
+            self._stopped_by = node
+            step = self._frontier.stop(node)
+        else:
+            step = self._frontier.settle(node, NodeStatus.FAILED, chosen.states)
+        event = self._event(
+            node,
+            NodeStatus.FAILED,
+            reason=reason,
+            output=output,
+            error=error,
+            details=self._details(node, chosen),
+            gave_up=gave_up,
+        )
+        return self._settlement((event,), step)
+
+    def _end_cancelled(self, node: int) -> Settlement:
+        reason, cause = self._cancel.reason, ""
+        if reason is None:
+            assert self._stopped_by is not None
+            reason, cause = Reason.STOPPED, self._plan.nodes[self._stopped_by].key
+        step = self._frontier.settle(node, NodeStatus.CANCELLED, ())
+        event = self._event(node, NodeStatus.CANCELLED, reason=reason, cause=cause)
+        return self._settlement((event,), step)
+
+    def _route(self, node: int, ending: Ending) -> Route:
+        scope = ConditionScope(self._context, node, self._started[node])
+        return route(self._plan, node, ending, lambda source: evaluate_condition(source, scope))
+
+    def _settlement(self, events: Sequence[NodeSettled], step: Step) -> Settlement:
+        events = (*events, *(self._verdict(verdict) for verdict in step.verdicts))
+        return Settlement(events=events, closed=[event.node for event in events], ready=step.ready)
+
+    def _verdict(self, verdict: Verdict) -> NodeSettled:
+        cause = self._plan.nodes[verdict.cause].key if verdict.cause >= 0 else ""
+        return self._event(verdict.node, verdict.status, reason=verdict.reason, cause=cause)
+
+    def _details(self, node: int, chosen: Route) -> JsonObject:
+        """What was evaluated and taken, for a node that had a choice."""
+        is_condition = self._plan.nodes[node].type is NodeType.CONDITION
+        if not (is_condition or chosen.evaluations or chosen.handled):
+            return {}
+        return {"evaluations": list(chosen.evaluations), "taken": list(chosen.taken)}
+
+    def _event(
+        self,
+        node: int,
+        status: NodeStatus,
+        *,
+        reason: Reason | None = None,
+        cause: str = "",
+        output: str = "",
+        error: ErrorInfo | None = None,
+        details: JsonObject | None = None,
+        gave_up: str = "",
+    ) -> NodeSettled:
+        if cause:
+            details = {"cause": cause}
+        return NodeSettled(
+            node=node,
+            at=self._ports.clock.now(),
+            status=status,
+            reason=reason,
+            retry_count=self._retries.get(node, 0),
+            started_at=self._started.get(node),
+            output=output,
+            details=jsontext.dumps(details) if details else "",
+            error=error,
+            cause=cause,
+            gave_up=gave_up,
+        )
+
+    def _completed(self, at: datetime) -> ExecutionEnded:
+        """The run's output; one that cannot be rendered is a failure like any other."""
+        if self._plan.output is None:
+            output = self._context.outputs_by_key(self._frontier.statuses)
+            return ExecutionEnded(at=at, status=ExecutionStatus.COMPLETED, reason=None, output=output)
+        assert self._context.started_at is not None
+        scope = NodeScope(self._context, None, self._context.started_at)
+        try:
+            output = jsontext.dumps(render(self._plan.output, scope))
+        except ExpressionError as problem:
+            sentence = f"The output of the workflow cannot be rendered: {problem}"
+            error = ErrorInfo(code="expression_error", message=sentence, type="ExpressionError", node=None)
+            return _failed(at, Reason.NODE_ERROR, error)
+        return ExecutionEnded(at=at, status=ExecutionStatus.COMPLETED, reason=None, output=output)
+
+
+def _failed(at: datetime, reason: Reason, error: ErrorInfo) -> ExecutionEnded:
+    return ExecutionEnded(at=at, status=ExecutionStatus.FAILED, reason=reason, error=error)

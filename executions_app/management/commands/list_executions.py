@@ -1,0 +1,30 @@
+"""`list_executions`: the latest executions."""
+
+from typing import Any, override
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from executions_app.queries import execution_json, latest_executions
+from workflows_app.dag import jsontext
+
+
+class Command(BaseCommand):
+    help = "List the latest executions, newest first."
+
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        _ = parser.add_argument("--json", action="store_true", help="in the shape of the API's lists")
+        _ = parser.add_argument("--limit", type=int, default=50, choices=range(1, 201), metavar="N")
+
+    @override
+    def handle(self, *args: Any, **options: Any) -> None:
+        executions = [execution_json(execution, with_nodes=False) for execution in latest_executions(options["limit"])]
+        if options["json"]:
+            self.stdout.write(jsontext.pretty({"items": executions, "next": None}))
+            return
+        for shown in executions:
+            took = "" if shown["duration_ms"] is None else f"{shown['duration_ms']} ms"
+            self.stdout.write(
+                f"{shown['id']}  {shown['created_at']:%Y-%m-%d %H:%M:%S}  {shown['status']:<9}  "
+                f"{took:>14}  {shown['workflow']['name']}"
+            )

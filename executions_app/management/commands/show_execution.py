@@ -1,0 +1,53 @@
+"""`show_execution ID`: one execution, its nodes and its journal."""
+
+from typing import Any, override
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from executions_app.management.progress import SHAPES
+from executions_app.queries import execution_by_id, execution_json, logs_json
+from executions_app.services.errors import ExecutionNotFound
+from workflows_app.dag import jsontext
+from workflows_app.management.documents import EXIT_INVALID
+
+
+class Command(BaseCommand):
+    help = "Show an execution: its state, its nodes, and with --logs its journal."
+
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        _ = parser.add_argument("id", metavar="ID")
+        _ = parser.add_argument("--json", action="store_true")
+        _ = parser.add_argument("--logs", action="store_true", help="the journal as well")
+
+    @override
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            execution = execution_by_id(options["id"])
+        except ExecutionNotFound as error:
+            raise CommandError(str(error), returncode=EXIT_INVALID) from error
+        shown = execution_json(execution)
+        logs = logs_json(execution) if options["logs"] else []
+        if options["json"]:
+            self.stdout.write(jsontext.pretty(shown | ({"logs": logs} if options["logs"] else {})))
+            return
+        self._print(shown)
+        for log in logs:
+            node = f" [{log['node']}]" if log["node"] else ""
+            self.stdout.write(f"{log['seq']:>6} {log['at']:%H:%M:%S.%f} {log['level']:<7}{node} {log['message']}")
+
+    def _print(self, shown: dict[str, Any]) -> None:
+        workflow = shown["workflow"]
+        version = "" if workflow["version"] is None else f" version {workflow['version']}"
+        reason = f" ({shown['reason']})" if shown["reason"] else ""
+        took = "" if shown["duration_ms"] is None else f" in {shown['duration_ms']} ms"
+        self.stdout.write(f"{shown['id']} {workflow['name']}{version}: {shown['status']}{reason}{took}")
+        if shown["error"]:
+            self.stdout.write(f"  {shown['error']['message']}")
+        width = max((len(node["key"]) for node in shown["nodes"]), default=0)
+        for node in shown["nodes"]:
+            note = node["error"]["message"] if node["error"] else node["reason"] or ""
+            took = "" if node["duration_ms"] is None else f"{node['duration_ms']} ms"
+            shape = SHAPES[node["status"]][0]
+            line = f"  {node['key']:<{width}}  {shape} {node['status']:<9}  {took:>14}  {note}"
+            self.stdout.write(line.rstrip())

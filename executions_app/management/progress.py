@@ -1,0 +1,118 @@
+"""A run as the terminal shows it: a live table of nodes, or one plain line per event."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from executions_app.live.events import Committed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# Never colour alone: a shape and a word as well.
+SHAPES = {
+    "pending": ("○", "bright_black"),
+    "running": ("▶", "blue"),
+    "retrying": ("↻", "yellow"),
+    "completed": ("✓", "green"),
+    "failed": ("✕", "bold red"),
+    "skipped": ("⤼", "bright_black"),
+    "cancelled": ("⊘", "bright_black"),
+}
+# A table that is higher than the terminal flickers: of more nodes only the busy and the failed are shown.
+ROWS_SHOWN = 40
+
+
+class PlainProgress:
+    """One line per event, for logs and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def observe(self, committed: Sequence[Committed]) -> None:
+        for one in committed:
+            marker = SHAPES.get(one.entry.event.partition(".")[2], ("·", ""))[0]
+            self._stream.write(f"{one.at:%H:%M:%S.%f} {marker} {one.entry.message}\n")
+        self._stream.flush()
+
+
+@dataclass(slots=True)
+class _Row:
+    type: str
+    state: str = "pending"
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    note: str = ""
+
+
+class LiveProgress:
+    """A table that follows the run, redrawn at most ten times a second."""
+
+    def __init__(self, nodes: Sequence[tuple[str, str]], stream: TextIO) -> None:
+        """`nodes` are pairs of key and type, in the order in which they are shown."""
+        from rich.console import Console  # noqa: PLC0415 - slow to import, needed on a terminal only
+        from rich.live import Live  # noqa: PLC0415
+
+        self._rows = {key: _Row(type=kind) for key, kind in nodes}
+        self._live = Live(console=Console(file=stream), get_renderable=self._table, refresh_per_second=10)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def observe(self, committed: Sequence[Committed]) -> None:
+        for one in committed:
+            row = self._rows.get(one.entry.node)
+            if row is None or not one.entry.event.startswith("node."):
+                continue
+            row.state = one.entry.event.removeprefix("node.")
+            if row.state == "running":
+                row.started_at = row.started_at or one.at
+            elif row.started_at is not None:
+                row.ended_at = one.at
+            row.note = one.entry.message if row.state in ("failed", "retrying", "skipped") else ""
+
+    def _table(self) -> "Table":
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        counts = Counter(row.state for row in self._rows.values())
+        caption = "  ".join(f"{count} {state}" for state, count in counts.items())
+        table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+        for title, justify in (("node", "left"), ("type", "left"), ("state", "left"), ("ms", "right")):
+            table.add_column(title, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
+        table.add_column("", overflow="ellipsis", no_wrap=True)
+        for key, row in self._shown():
+            shape, style = SHAPES.get(row.state, ("·", ""))
+            table.add_row(Text(key), row.type, Text(f"{shape} {row.state}", style=style), _span(row), Text(row.note))
+        return table
+
+    def _shown(self) -> list[tuple[str, _Row]]:
+        rows = list(self._rows.items())
+        if len(rows) <= ROWS_SHOWN:
+            return rows
+        busy = [row for row in rows if row[1].state in ("running", "retrying", "failed")]
+        return busy[:ROWS_SHOWN]
+
+
+def _span(row: _Row) -> str:
+    if row.started_at is None or row.ended_at is None:
+        return ""
+    return f"{(row.ended_at - row.started_at).total_seconds() * 1000:.1f}"

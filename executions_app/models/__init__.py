@@ -1,0 +1,7 @@
+"""The records of runs."""
+
+from executions_app.models.execution import WorkflowExecution
+from executions_app.models.log import ExecutionLog
+from executions_app.models.node_execution import NodeExecution
+
+__all__ = ["ExecutionLog", "NodeExecution", "WorkflowExecution"]

@@ -1,0 +1,107 @@
+"""One run of an immutable snapshot."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, override
+
+from django.conf import settings
+from django.db import models
+
+from executions_app.engine.states import TERMINAL_EXECUTION, ExecutionStatus
+from workflows_app.dag.types import JsonObject, JsonValue, Scheduling
+from workflows_app.models import Workflow, WorkflowVersion
+from workflows_app.models.fields import JsonTextField, new_id
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+    from executions_app.models.log import ExecutionLog
+    from executions_app.models.node_execution import NodeExecution
+
+
+class WorkflowExecution(models.Model):
+    """A run, from its acceptance to its end.
+
+    `status`, `fence` and `last_seq` are written by compare-and-set in `executions_app.models.querysets` alone.
+    """
+
+    id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # No constraint in the database: an execution outlives its workflow and keeps its id.
+    workflow: models.ForeignKey[Workflow | None, Workflow | None] = models.ForeignKey(
+        Workflow,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="executions",
+    )
+    version: models.ForeignKey[WorkflowVersion, WorkflowVersion] = models.ForeignKey(
+        WorkflowVersion, on_delete=models.PROTECT, related_name="executions"
+    )
+    started_by: models.ForeignKey[User | None, User | None] = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="executions"
+    )
+    trigger_type: models.CharField[str, str] = models.CharField(max_length=20, default="manual")
+    scheduling: models.CharField[str, str] = models.CharField(max_length=10, choices=[(way, way) for way in Scheduling])
+    labels: models.Field[list[str], list[str]] = JsonTextField(default=list)
+    status: models.CharField[str, str] = models.CharField(
+        max_length=10, choices=[(status, status) for status in ExecutionStatus], default="pending"
+    )
+    reason: models.CharField[str, str] = models.CharField(max_length=20, blank=True, default="")
+    input: models.Field[JsonObject, JsonObject] = JsonTextField(default=dict)
+    output: models.Field[JsonValue, JsonValue] = JsonTextField(null=True)
+    error: models.Field[JsonObject | None, JsonObject | None] = JsonTextField(null=True)
+    # At most one such execution of a workflow is pending or running.
+    exclusive: models.BooleanField[bool, bool] = models.BooleanField(default=False)
+    # Hash of workflow, caller and the caller's key; and of the request that first used it.
+    idempotency_hash: models.CharField[str | None, str | None] = models.CharField(max_length=64, null=True, unique=True)
+    request_hash: models.CharField[str, str] = models.CharField(max_length=64, blank=True, default="")
+    # +1 whenever an engine takes the execution; what an earlier owner writes is refused.
+    fence: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
+    # The number of the last journal entry.
+    last_seq: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
+    cancel_requested_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    started_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+
+    if TYPE_CHECKING:
+        nodes: RelatedManager[NodeExecution]
+        logs: RelatedManager[ExecutionLog]
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="execution_newest"),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(status__in=["pending", "running"]),
+                name="execution_open",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=[str(status) for status in ExecutionStatus]),
+                name="execution_valid_status",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=sorted(TERMINAL_EXECUTION), ended_at__isnull=False)
+                | (~models.Q(status__in=sorted(TERMINAL_EXECUTION)) & models.Q(ended_at__isnull=True)),
+                name="execution_terminal_iff_ended",
+            ),
+            models.UniqueConstraint(
+                fields=["workflow"],
+                condition=models.Q(exclusive=True, status__in=["pending", "running"]),
+                name="execution_one_at_a_time",
+            ),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in TERMINAL_EXECUTION

@@ -1,0 +1,223 @@
+"""The compare-and-set statements: the one module that writes a `status`.
+
+Every transition begins with a statement on the execution's row that checks what must hold, locks the row and
+allocates the journal's next numbers. Where it changes no row, somebody else was first: nothing is written.
+The statements are plain SQL that SQLite and PostgreSQL share; values go in as parameters.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from executions_app.models.execution import WorkflowExecution
+from executions_app.models.log import ExecutionLog
+from executions_app.models.node_execution import NodeExecution
+from workflows_app.dag import jsontext
+from workflows_app.dag.plan import Plan
+
+EXECUTIONS = WorkflowExecution._meta.db_table
+NODES = NodeExecution._meta.db_table
+LOGS = ExecutionLog._meta.db_table
+
+LOCK_AND_NUMBER = f"""
+    UPDATE {EXECUTIONS} SET last_seq = last_seq + %s
+    WHERE id = %s AND fence = %s AND status = 'running' RETURNING last_seq"""
+
+CLAIM = f"""
+    UPDATE {EXECUTIONS}
+    SET status = 'running', fence = fence + 1, started_at = COALESCE(started_at, %s), last_seq = last_seq + 1
+    WHERE id = %s AND status = 'pending' RETURNING fence, last_seq, started_at"""
+
+# A cancel that was asked for before the end wins over completion; the row's lock decides which came first.
+END = f"""
+    UPDATE {EXECUTIONS}
+    SET status = CASE WHEN cancel_requested_at IS NOT NULL AND %s = 'completed' THEN 'cancelled' ELSE %s END,
+        reason = CASE WHEN cancel_requested_at IS NOT NULL AND %s = 'completed' THEN 'user' ELSE %s END,
+        output = %s, error = %s, ended_at = %s
+    WHERE id = %s AND fence = %s AND status = 'running' RETURNING status"""
+
+CANCEL_PENDING = f"""
+    UPDATE {EXECUTIONS}
+    SET status = 'cancelled', reason = 'user', cancel_requested_at = %s, ended_at = %s,
+        last_seq = last_seq + (SELECT COUNT(*) FROM {NODES} WHERE execution_id = %s) + 2
+    WHERE id = %s AND status = 'pending' RETURNING last_seq"""
+
+REQUEST_CANCEL = f"""
+    UPDATE {EXECUTIONS} SET cancel_requested_at = %s, last_seq = last_seq + 1
+    WHERE id = %s AND status = 'running' AND cancel_requested_at IS NULL RETURNING last_seq"""
+
+_NODE = "WHERE execution_id = %s AND \"order\" = %s AND item = -1 AND status IN ('pending', 'running')"
+
+NODE_STARTED = f"""
+    UPDATE {NODES}
+    SET status = 'running', attempt_id = %s, retry_count = %s, input = %s, started_at = %s {_NODE}"""
+
+NODE_RETRYING = f"""
+    UPDATE {NODES}
+    SET status = 'pending', retry_count = %s, error = %s, error_message = %s, traceback = %s {_NODE}"""
+
+NODE_SETTLED = f"""
+    UPDATE {NODES}
+    SET status = %s, reason = %s, retry_count = %s, output = %s, error = %s, error_message = %s, traceback = %s,
+        details = %s, ended_at = %s {_NODE}"""
+
+# A start and an end that meet in one batch are one row write.
+NODE_STARTED_AND_SETTLED = f"""
+    UPDATE {NODES}
+    SET attempt_id = %s, input = %s, started_at = %s, status = %s, reason = %s, retry_count = %s, output = %s,
+        error = %s, error_message = %s, traceback = %s, details = %s, ended_at = %s {_NODE}"""
+
+CANCEL_OPEN_NODES = f"""
+    UPDATE {NODES} SET status = 'cancelled', reason = %s, ended_at = %s
+    WHERE execution_id = %s AND status IN ('pending', 'running') RETURNING key"""
+
+INSERT_LOG = f"""
+    INSERT INTO {LOGS} (execution_id, seq, event, level, node, message, data, at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+
+INSERT_NODE = f"""
+    INSERT INTO {NODES} (execution_id, "order", item, key, type, name, level, status, reason, retry_count,
+                         attempt_id, error_message, traceback)
+    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '')"""
+
+
+class Claim(NamedTuple):
+    """What the owner of a run needs to write: the fence that it was given."""
+
+    fence: int
+    started_at: datetime
+
+
+def db_id(execution_id: uuid.UUID) -> Any:
+    """An id as this database's driver takes it."""
+    return execution_id if connection.features.has_native_uuid_field else execution_id.hex
+
+
+def db_time(at: datetime) -> Any:
+    """An aware UTC time as this database's driver takes it."""
+    if connection.vendor == "sqlite":
+        return at.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return at
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def insert_nodes(execution_id: uuid.UUID, plan: Plan) -> None:
+    """A row for every node of a run, from its acceptance on."""
+    row_id = db_id(execution_id)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            INSERT_NODE,
+            [
+                (row_id, order, node.key, str(node.type), node.label, level)
+                for order, (node, level) in enumerate(zip(plan.nodes, plan.levels, strict=True))
+            ],
+        )
+
+
+def write_log(
+    cursor: CursorWrapper,
+    execution_id: uuid.UUID,
+    seq: int,
+    event: str,
+    message: str,
+    *,
+    node: str = "",
+    level: str = "info",
+    data: dict[str, Any] | None = None,
+) -> None:
+    """One journal entry whose number the caller has allocated in this transaction."""
+    cursor.execute(
+        INSERT_LOG,
+        (db_id(execution_id), seq, event, level, node, message, jsontext.dumps(data or {}), db_time(now())),
+    )
+
+
+def claim(execution_id: uuid.UUID) -> Claim | None:
+    """Take a pending execution for this engine; None where it is no longer pending."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(CLAIM, (db_time(now()), db_id(execution_id)))
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        fence, seq, started_at = row
+        write_log(cursor, execution_id, seq, "execution.running", "Execution started.", data={"fence": fence})
+    return Claim(fence=fence, started_at=_aware(started_at))
+
+
+def request_cancel(execution_id: uuid.UUID) -> None:
+    """Cancel a pending execution on the spot; ask the owner of a running one to. Otherwise change nothing."""
+    row_id, at = db_id(execution_id), db_time(now())
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(CANCEL_PENDING, (at, at, row_id, row_id))
+        row = cursor.fetchone()
+        if row is not None:
+            _cancel_unstarted(cursor, execution_id, last_seq=row[0])
+            return
+        cursor.execute(REQUEST_CANCEL, (at, row_id))
+        row = cursor.fetchone()
+        if row is not None:
+            write_log(cursor, execution_id, row[0], "execution.cancel_requested", "Cancellation was requested.")
+
+
+def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any]) -> bool:
+    """End a run whose engine gave up: open nodes cancelled, the execution failed. False where it is not ours."""
+    row_id, at = db_id(execution_id), db_time(now())
+    failed = str(ExecutionStatus.FAILED)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOCK_AND_NUMBER, (0, row_id, fence))
+        row = cursor.fetchone()
+        if row is None:
+            return False
+        seq: int = row[0]
+        cursor.execute(CANCEL_OPEN_NODES, (str(Reason.SHUTDOWN), at, row_id))
+        keys = [key for (key,) in cursor.fetchall()]
+        cursor.execute(LOCK_AND_NUMBER, (len(keys) + 1, row_id, fence))
+        _log_cancelled_nodes(cursor, execution_id, keys, Reason.SHUTDOWN, first_seq=seq + 1)
+        cursor.execute(
+            END,
+            (failed, failed, failed, str(Reason.CRASHED), None, jsontext.dumps(error), at, row_id, fence),
+        )
+        write_log(
+            cursor,
+            execution_id,
+            seq + len(keys) + 1,
+            "execution.failed",
+            f"Execution failed: {error['message']}",
+            level="error",
+            data={"status": failed, "reason": str(Reason.CRASHED), "error": error},
+        )
+    return True
+
+
+def _cancel_unstarted(cursor: CursorWrapper, execution_id: uuid.UUID, *, last_seq: int) -> None:
+    cursor.execute(CANCEL_OPEN_NODES, (str(Reason.USER), db_time(now()), db_id(execution_id)))
+    keys = [key for (key,) in cursor.fetchall()]
+    first = last_seq - len(keys) - 1
+    write_log(cursor, execution_id, first, "execution.cancel_requested", "Cancellation was requested.")
+    _log_cancelled_nodes(cursor, execution_id, keys, Reason.USER, first_seq=first + 1)
+    data = {"status": str(ExecutionStatus.CANCELLED), "reason": str(Reason.USER)}
+    write_log(cursor, execution_id, last_seq, "execution.cancelled", "Execution cancelled.", data=data)
+
+
+def _log_cancelled_nodes(
+    cursor: CursorWrapper, execution_id: uuid.UUID, keys: Sequence[str], reason: Reason, *, first_seq: int
+) -> None:
+    data = {"status": str(NodeStatus.CANCELLED), "reason": str(reason)}
+    for seq, key in enumerate(keys, first_seq):
+        message = f"Node '{key}' was cancelled ({reason})."
+        write_log(cursor, execution_id, seq, "node.cancelled", message, node=key, data=data)
+
+
+def _aware(value: datetime | str) -> datetime:
+    """A time as a raw cursor gives it: text on SQLite."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return value

@@ -1,0 +1,1 @@
+"""Makes the engine's events durable: many runs, one thread, one transaction per batch."""

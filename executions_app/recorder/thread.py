@@ -1,0 +1,135 @@
+"""The recorder's thread: Django's connection of its own, one batch at a time, everything that waits in each.
+
+The thread starts with the first request and ends, closing its connection, when nothing came for a while: a
+script that runs one workflow leaves nothing behind.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from django.db import connection
+
+from executions_app.engine.events import Event
+from executions_app.recorder.writer import Result, Run, write
+
+IDLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Events of one run, and whom to tell when they are durable or refused. `done` is called in the thread."""
+
+    run: Run
+    events: Sequence[Event]
+    done: Callable[[Result], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call[T]:
+    function: Callable[[], T]
+    future: Future[T]
+
+
+class _Stop:
+    pass
+
+
+class Recorder:
+    """One writer for all runs of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inbox: queue.SimpleQueue[Sequence[Request] | _Call[object] | _Stop] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Write these with the next batch. From any thread."""
+        self._put(requests)
+
+    def call[T](self, function: Callable[[], T]) -> Future[T]:
+        """Run a function on the recorder's connection, after the batches that wait already."""
+        future: Future[T] = Future()
+        self._put(_Call(function=function, future=future))  # pyright: ignore[reportArgumentType]
+        return future
+
+    def stop(self) -> None:
+        """Write what waits, close the connection, end the thread. The next request starts it again."""
+        with self._lock:
+            thread = self._thread
+            if thread is None:
+                return
+            self._inbox.put(_Stop())
+        thread.join()
+
+    def _put(self, item: "Sequence[Request] | _Call[object]") -> None:
+        with self._lock:
+            self._inbox.put(item)
+            if self._thread is None:
+                self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            while self._serve():
+                pass
+        finally:
+            connection.close()
+
+    def _serve(self) -> bool:
+        """Take everything that waits, in order; False when it is time to end."""
+        try:
+            items = [self._inbox.get(timeout=IDLE_SECONDS)]
+        except queue.Empty:
+            with self._lock:
+                if self._inbox.empty():
+                    self._thread = None
+                    return False
+            return True
+        while not self._inbox.empty():
+            items.append(self._inbox.get())
+        requests: list[Request] = []
+        for item in items:
+            if isinstance(item, _Call):
+                _write(requests)
+                _answer(item)
+            elif not isinstance(item, _Stop):
+                requests.extend(item)
+        _write(requests)
+        if any(isinstance(item, _Stop) for item in items):
+            with self._lock:
+                self._thread = None
+                if not self._inbox.empty():
+                    self._start()
+            return False
+        return True
+
+
+def _write(requests: list[Request]) -> None:
+    if not requests:
+        return
+    # A run may have asked twice since the last batch: its events are one sequence.
+    runs: dict[Run, list[Event]] = {}
+    for request in requests:
+        runs.setdefault(request.run, []).extend(request.events)
+    results = dict(zip(runs, write(list(runs.items())), strict=True))
+    for request in requests:
+        request.done(results[request.run])
+    requests.clear()
+
+
+def _answer(call: _Call[object]) -> None:
+    try:
+        result = call.function()
+    except BaseException as error:  # noqa: BLE001 - the caller gets what its function raised
+        call.future.set_exception(error)
+    else:
+        call.future.set_result(result)
+
+
+recorder = Recorder()

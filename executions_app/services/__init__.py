@@ -1,0 +1,1 @@
+"""Use cases on runs, one a module: check, change, journal, signal."""

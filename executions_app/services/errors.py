@@ -1,0 +1,69 @@
+"""Why a use case on runs was refused."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class RunError(Exception):
+    """Base of the refusals. Do not raise it directly."""
+
+    code: ClassVar[str] = "refused"
+
+
+class InvalidInput(RunError):
+    """Raised when an input misses the workflow's `input_schema`; `problems` are pairs of field and sentence."""
+
+    code: ClassVar[str] = "invalid_input"
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        sentences = "; ".join(f"{field}: {sentence}" for field, sentence in problems)
+        super().__init__(f"The input does not fit the workflow's input_schema: {sentences}")
+        self.problems = list(problems)
+
+
+class AlreadyRunning(RunError):
+    """Raised when a workflow that forbids concurrent runs has one."""
+
+    code: ClassVar[str] = "already_running"
+
+    def __init__(self, name: str, execution_id: object) -> None:
+        super().__init__(
+            f"Workflow '{name}' allows one execution at a time, and {execution_id} has not ended: "
+            "wait for it or cancel it."
+        )
+
+
+class InactiveWorkflow(RunError):
+    """Raised when a workflow that was switched off is to be started."""
+
+    code: ClassVar[str] = "inactive_workflow"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Workflow '{name}' is not active: activate it before you run it.")
+
+
+class IdempotencyConflict(RunError):
+    """Raised when an idempotency key comes back with another request."""
+
+    code: ClassVar[str] = "idempotency_conflict"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The idempotency key '{key}' was used with another request: send the same one, or a new key.")
+
+
+class ExecutionNotFound(RunError):
+    """Raised when no execution has an id."""
+
+    code: ClassVar[str] = "not_found"
+
+    def __init__(self, execution_id: object) -> None:
+        super().__init__(f"There is no execution '{execution_id}'. `list_executions` shows the latest.")
+
+
+class AlreadyFinished(RunError):
+    """Raised when something is asked of an execution that has ended."""
+
+    code: ClassVar[str] = "already_finished"
+
+    def __init__(self, execution_id: object, status: str) -> None:
+        super().__init__(f"Execution {execution_id} has already ended: it is {status}.")

@@ -1,0 +1,45 @@
+"""Run an accepted execution in this process and wait for its end."""
+
+import asyncio
+import uuid
+
+from executions_app.dispatch import runner
+from executions_app.live.events import Observer
+from executions_app.models import WorkflowExecution
+from executions_app.recorder.thread import recorder
+from executions_app.services.cancel import cancel
+from executions_app.services.errors import AlreadyFinished
+
+# How often a run that another process owns is looked at.
+POLL_SECONDS = 0.2
+
+
+async def run_to_its_end(execution_id: uuid.UUID, observe: Observer | None = None) -> None:
+    """Return when the execution has ended: run here, or by whoever took it before."""
+    if await runner.run(execution_id, observe=observe):
+        return
+    # There is no event to wait for: the owner is another process.
+    while not await runner.in_recorder(lambda: _is_finished(execution_id)):  # noqa: ASYNC110
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def cancel_soon(execution_id: uuid.UUID) -> None:
+    """Ask for an execution's end without waiting, as a signal handler must."""
+    _ = recorder.call(lambda: _cancel(execution_id))
+
+
+def close() -> None:
+    """Write what waits and close the recorder's connection, at the end of a process."""
+    recorder.stop()
+
+
+def _is_finished(execution_id: uuid.UUID) -> bool:
+    return WorkflowExecution.objects.get(pk=execution_id).is_finished
+
+
+def _cancel(execution_id: uuid.UUID) -> None:
+    try:
+        _ = cancel(execution_id)
+    except AlreadyFinished:
+        # It ended in the same moment.
+        return

@@ -1,0 +1,146 @@
+"""Accept a run: check everything, then write the execution, a row for every node and the first journal entry."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, connection, transaction
+
+from executions_app.engine.states import ExecutionStatus
+from executions_app.models import WorkflowExecution, querysets
+from executions_app.services.errors import (
+    AlreadyRunning,
+    IdempotencyConflict,
+    InactiveWorkflow,
+    InvalidInput,
+)
+from workflows_app.dag import jsontext, schema
+from workflows_app.dag.plan import Plan
+from workflows_app.dag.types import JsonObject, Scheduling
+from workflows_app.models import Workflow, WorkflowVersion
+from workflows_app.services.compile import plan_of
+from workflows_app.services.documents import Source
+from workflows_app.services.publish import publish, publish_anonymous
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """What a run is to do. `target` is a workflow, or the source of a document that belongs to none."""
+
+    target: Workflow | Source
+    input: JsonObject
+    user: AbstractBaseUser | None = None
+    labels: Sequence[str] = ()
+    trigger_type: str = "manual"
+    scheduling: Scheduling | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """`created` is False where the idempotency key brought back an execution that exists already."""
+
+    execution: WorkflowExecution
+    created: bool
+
+
+def start(request: StartRequest) -> Accepted:
+    """Accept a run. It is pending, and on record, when this returns; nothing has started.
+
+    Raises `InvalidDefinition`, `InvalidInput`, `InactiveWorkflow`, `AlreadyRunning`, `IdempotencyConflict`;
+    then nothing is on record.
+    """
+    with transaction.atomic():
+        version = _snapshot(request.target)
+        plan = plan_of(version)
+        before = _accepted_before(request)
+        if before is not None:
+            return Accepted(execution=before, created=False)
+        _check_input(plan, request.input)
+        try:
+            with transaction.atomic():
+                return Accepted(execution=_accept(request, version, plan), created=True)
+        except IntegrityError:
+            # Somebody else was first, with the same key or with a run of an exclusive workflow.
+            before = _accepted_before(request)
+            if before is not None:
+                return Accepted(execution=before, created=False)
+            raise _refusal(version) from None
+
+
+def _snapshot(target: Workflow | Source) -> WorkflowVersion:
+    if isinstance(target, Source):
+        return publish_anonymous(target)
+    if not target.is_active:
+        raise InactiveWorkflow(target.name)
+    return publish(target)
+
+
+def _check_input(plan: Plan, value: JsonObject) -> None:
+    if plan.input_schema is None:
+        return
+    problems = schema.violations(plan.input_schema, value)
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _accept(request: StartRequest, version: WorkflowVersion, plan: Plan) -> WorkflowExecution:
+    execution = WorkflowExecution(
+        workflow_id=version.workflow_id,
+        version=version,
+        started_by=request.user,
+        trigger_type=request.trigger_type,
+        scheduling=request.scheduling or plan.settings.scheduling,
+        labels=[*plan.labels, *request.labels],
+        status=ExecutionStatus.PENDING,
+        input=request.input,
+        exclusive=not plan.settings.allow_concurrent and version.workflow_id is not None,
+        idempotency_hash=_idempotency_hash(request),
+        request_hash=_request_hash(request),
+        last_seq=1,
+        created_at=querysets.now(),
+    )
+    execution.save(force_insert=True)
+    querysets.insert_nodes(execution.id, plan)
+    with connection.cursor() as cursor:
+        querysets.write_log(cursor, execution.id, 1, "execution.pending", f"Execution of {version} was accepted.")
+    return execution
+
+
+def _accepted_before(request: StartRequest) -> WorkflowExecution | None:
+    if request.idempotency_key is None:
+        return None
+    before = WorkflowExecution.objects.filter(idempotency_hash=_idempotency_hash(request)).first()
+    if before is not None and before.request_hash != _request_hash(request):
+        raise IdempotencyConflict(request.idempotency_key)
+    return before
+
+
+def _idempotency_hash(request: StartRequest) -> str | None:
+    """A key counts per workflow and caller; a document without a workflow is its own workflow."""
+    if request.idempotency_key is None:
+        return None
+    target = request.target
+    subject = str(target.pk) if isinstance(target, Workflow) else jsontext.dumps(target.document)
+    caller = "" if request.user is None else str(request.user.pk)
+    return _sha256([subject, caller, request.idempotency_key])
+
+
+def _request_hash(request: StartRequest) -> str:
+    if request.idempotency_key is None:
+        return ""
+    return _sha256([request.input, list(request.labels), request.scheduling])
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(jsontext.dumps(value).encode()).hexdigest()
+
+
+def _refusal(version: WorkflowVersion) -> Exception:
+    running = WorkflowExecution.objects.filter(
+        workflow_id=version.workflow_id,
+        exclusive=True,
+        status__in=[ExecutionStatus.PENDING, ExecutionStatus.RUNNING],
+    ).first()
+    return AlreadyRunning(version.name, running and running.id)

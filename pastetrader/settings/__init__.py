@@ -1,0 +1,131 @@
+"""The embedded default: SQLite in `var/`, an in-memory channel layer, everything in one process.
+
+The environment (and a `.env` file beside manage.py) may set DATABASE_URL, REDIS_URL, SECRET_KEY, DEBUG and
+ALLOWED_HOSTS. Nothing needs to be set to begin.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from pastetrader.settings.secret_key import read_or_generate
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+# State of a running project: database, secret key. Not under version control.
+VAR_DIR = BASE_DIR / "var"
+
+# Any: the types that the package states for defaults refuse every default.
+env: Any = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+# Not through `env`, which takes a value that begins with $ for the name of another variable.
+SECRET_KEY: str = os.environ.get("SECRET_KEY", "") or read_or_generate(VAR_DIR / "secret_key")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+
+INSTALLED_APPS = [
+    # Daphne as an app does one thing, it makes `runserver` speak ASGI, and costs every other command half a
+    # second for importing Twisted.
+    *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "workflows_app",
+    "executions_app",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "pastetrader.urls"
+ASGI_APPLICATION = "pastetrader.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+_database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'pastetrader.sqlite3'}")
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    if Path(_database["NAME"]).parent == VAR_DIR:
+        VAR_DIR.mkdir(exist_ok=True)
+    _database["OPTIONS"] = {
+        # A transaction that begins by reading and then writes cannot wait for a lock, it fails at once.
+        # IMMEDIATE takes the write lock at the start and waits for it, up to the timeout. The price: every
+        # `atomic()` is a write lock, so ATOMIC_REQUESTS stays off.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        # Readers go on while one writes. NORMAL loses no commit when the process is killed; a power cut may take
+        # the last ones.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        **_database.get("OPTIONS", {}),
+    }
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+_redis_url: str = env.str("REDIS_URL", default="")
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": (
+        {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [_redis_url]}}
+        if _redis_url
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    )
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+# Static files are served from where the apps keep them: nothing has to be collected.
+WHITENOISE_USE_FINDERS = True
+
+# With DEBUG off Django would mail errors to nobody. Standard output belongs to the results of commands.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+}
+
+# Everything of ours. Each app reads its part when it needs it (`conf.py`) and checks it (`manage.py check`).
+#   MARKET_DATA   path of a CSV file with the columns Ticker, Date and Close; default: the bundled prices
+PASTETRADER: dict[str, Any] = {}

@@ -1,0 +1,20 @@
+"""Settings of the test suite."""
+# pyright: reportConstantRedefinition=false, reportImportCycles=false
+# Overriding is the purpose; the star import of a package looks like a cycle with its modules.
+
+from pastetrader.settings import *  # noqa: F403 - the embedded settings are the base
+from pastetrader.settings import DATABASES, VAR_DIR
+
+SECRET_KEY = "no secret: signs nothing outside the test suite"  # noqa: S105
+# The suite tests without debug pages and without the developer's hosts, whatever .env says.
+DEBUG = False
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # SQLite's in-memory database is shared-cache in tests and answers "table is locked" to a second writer; a
+    # file behaves as it does in use. Each xdist worker gets a file of its own by a suffix.
+    VAR_DIR.mkdir(exist_ok=True)
+    DATABASES["default"]["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}
+
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

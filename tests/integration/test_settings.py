@@ -1,0 +1,92 @@
+"""The settings as a process meets them: what needs no configuration, and what production refuses."""
+
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pastetrader.settings.secret_key import read_or_generate
+from tests.architecture.source import ROOT
+
+READ_SETTINGS = """
+from django.conf import settings
+print(settings.SECRET_KEY)
+print(settings.DEBUG, settings.DATABASES["default"]["ENGINE"], settings.CHANNEL_LAYERS["default"]["BACKEND"])
+print(settings.ALLOWED_HOSTS)
+"""
+
+
+def settings_process(module: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A fresh process that reads settings with only this in its environment, whatever `.env` says."""
+    unset = {"SECRET_KEY": "", "ALLOWED_HOSTS": ""}
+    return subprocess.run(
+        [sys.executable, "-c", READ_SETTINGS],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": module, **unset, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_embedded_settings_take_everything_from_the_environment() -> None:
+    result = settings_process(
+        "pastetrader.settings",
+        DATABASE_URL="postgres://user@db.example/trader",
+        REDIS_URL="redis://cache.example",
+        SECRET_KEY="$begins-like-a-variable",
+        ALLOWED_HOSTS="a.example,b.example",
+    )
+    assert result.stdout.splitlines() == [
+        "$begins-like-a-variable",
+        "False django.db.backends.postgresql channels_redis.core.RedisChannelLayer",
+        "['a.example', 'b.example']",
+    ], result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"ALLOWED_HOSTS": "a.example"}, "SECRET_KEY is not set."),
+        ({"SECRET_KEY": "k" * 60}, "ALLOWED_HOSTS is not set."),
+        ({"SECRET_KEY": "k" * 60, "ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS contains '*'"),
+    ],
+)
+def test_production_refuses_to_start_without_a_key_and_named_hosts(environment: dict[str, str], sentence: str) -> None:
+    result = settings_process("pastetrader.settings.production", **environment)
+    assert result.returncode != 0
+    assert sentence in result.stderr
+
+
+def test_production_passes_the_deployment_checks() -> None:
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "pastetrader.settings.production",
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "ALLOWED_HOSTS": "trader.example",
+        "DEBUG": "on",
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_generated_key_is_kept_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "secret_key"
+    key = read_or_generate(path)
+    assert len(key) >= 50
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_or_generate(path) == key
+    assert [entry.name for entry in path.parent.iterdir()] == ["secret_key"]
+
+
+def test_starts_at_the_same_time_agree_on_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for round_ in range(20):
+            path = tmp_path / str(round_)
+            keys = list(pool.map(read_or_generate, [path] * 8))
+            assert len(set(keys)) == 1

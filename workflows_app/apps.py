@@ -1,0 +1,28 @@
+"""The app of the definitions; it also finds the tools of every installed app."""
+
+from pathlib import Path
+from typing import override
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class WorkflowsConfig(AppConfig):
+    name = "workflows_app"
+    verbose_name = "Workflows"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    @override
+    def ready(self) -> None:
+        from workflows_app import checks  # noqa: F401, PLC0415 - registers the system checks
+        from workflows_app.conf import workflow_settings  # noqa: PLC0415
+        from workflows_app.tools import market  # noqa: PLC0415
+
+        bundled = market.data_path
+
+        def data_path() -> Path:
+            configured = workflow_settings().market_data
+            return bundled() if configured is None else configured
+
+        market.data_path = data_path
+        autodiscover_modules("tools")

@@ -1,0 +1,146 @@
+"""Checks what the shape of a document cannot say: tools, agents, effects, schemas and the rules of edges."""
+
+from collections.abc import Mapping
+
+from workflows_app.dag.findings import Findings
+from workflows_app.dag.outline import EdgeOutline, NodeOutline, Outline
+from workflows_app.dag.problems import ProblemCode
+from workflows_app.dag.schema_syntax import defect
+from workflows_app.dag.types import Effect, Handle, NodeType, ToolInfo
+from workflows_app.dag.wording import Path, listed, quoted
+
+type Catalogue = Mapping[str, ToolInfo]
+
+_EFFECTS = {str(word): word for word in Effect}
+# What describes an agent in its node, instead of the name of a registered one.
+_INLINE = ("provider", "model", "system", "prompt", "tools", "limits")
+
+
+def check_configuration(outline: Outline, catalogue: Catalogue, findings: Findings) -> None:
+    """Report every node and edge that is well-formed but cannot be run as it is set up."""
+    schema = outline.document.get("input_schema")
+    if isinstance(schema, dict) and (phrase := defect(schema)) is not None:
+        message = f"'input_schema' is no valid JSON Schema (2020-12): {phrase}. Correct it."
+        findings.add(ProblemCode.INVALID_DOCUMENT, message, ("input_schema",))
+    for node in outline.nodes:
+        if node.type is NodeType.TOOL:
+            _check_tool(node, catalogue, findings)
+        elif node.type is NodeType.AGENT:
+            _check_agent(node, catalogue, findings)
+    _check_edges(outline, findings)
+
+
+def _check_tool(node: NodeOutline, catalogue: Catalogue, findings: Findings) -> None:
+    _check_output_schema(node, findings)
+    name = node.body.get("tool")
+    if not isinstance(name, str) or not name:
+        return
+    _check_tool_name(name, (*node.path, "tool"), catalogue, findings)
+    if (tool := catalogue.get(name)) is None:
+        return
+    effect = tool.effect
+    word = node.body.get("effect")
+    if isinstance(word, str) and word in _EFFECTS:
+        effect = _EFFECTS[word]
+        if not tool.effects:
+            message = f"The tool {quoted(name)} decides about its effect, which is {tool.effect}: remove 'effect'."
+            findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "effect"))
+        elif effect is not tool.effect and effect not in tool.effects:
+            allowed = listed(sorted({str(tool.effect), *map(str, tool.effects)}))
+            message = f"The effect of the tool {quoted(name)} can be {allowed}, not {effect}."
+            findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "effect"))
+    _check_retry(node, effect, findings)
+
+
+def _check_tool_name(name: str, path: Path, catalogue: Catalogue, findings: Findings) -> None:
+    tool = catalogue.get(name)
+    if tool is None:
+        hint = findings.spelling.hint(name, catalogue.keys()) or " Correct the name or register the tool."
+        findings.add(ProblemCode.UNKNOWN_TOOL, f"There is no tool with the name {quoted(name)}.{hint}", path)
+    elif not tool.active:
+        message = f"The tool {quoted(name)} is switched off: switch it on or use another one."
+        findings.add(ProblemCode.INACTIVE_TOOL, message, path)
+
+
+def _check_retry(node: NodeOutline, effect: Effect | None, findings: Findings) -> None:
+    retry = node.body.get("retry")
+    count = retry.get("max_retries") if isinstance(retry, dict) else None
+    if effect is Effect.AT_MOST_ONCE and isinstance(count, int) and count > 0:
+        message = (
+            "The effect of this node is at_most_once: a timeout or a crash is never retried, but an error that it "
+            "raises itself is. Set max_retries to 0 where a repetition would do harm."
+        )
+        findings.add(ProblemCode.RETRY_OF_AT_MOST_ONCE, message, (*node.path, "retry", "max_retries"))
+
+
+def _check_agent(node: NodeOutline, catalogue: Catalogue, findings: Findings) -> None:
+    _check_output_schema(node, findings)
+    word = node.body.get("effect")
+    _check_retry(node, _EFFECTS.get(word) if isinstance(word, str) else None, findings)
+    stated = [key for key in _INLINE if node.body.get(key) is not None]
+    if node.body.get("agent") is not None:
+        if stated:
+            described = listed(map(quoted, stated), last="and")
+            message = f"'agent' names a registered agent, and {described} would describe another one: keep either."
+            findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "agent"))
+    elif missing := [key for key in ("provider", "model") if node.body.get(key) is None]:
+        message = (
+            f"An agent node needs the name of an 'agent', or a 'provider' and a 'model': "
+            f"{listed(map(quoted, missing), last='and')} {'is' if len(missing) == 1 else 'are'} missing."
+        )
+        findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, missing[0] if len(missing) == 1 else "agent"))
+    tools = node.body.get("tools")
+    if isinstance(tools, list):
+        for position, name in enumerate(tools):
+            if isinstance(name, str):
+                _check_tool_name(name, (*node.path, "tools", position), catalogue, findings)
+
+
+def _check_output_schema(node: NodeOutline, findings: Findings) -> None:
+    schema = node.body.get("output_schema")
+    if isinstance(schema, dict) and (phrase := defect(schema)) is not None:
+        message = f"'output_schema' is no valid JSON Schema (2020-12): {phrase}. Correct it."
+        findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "output_schema"))
+
+
+def _check_edges(outline: Outline, findings: Findings) -> None:
+    defaults: set[str] = set()
+    leaving: set[str] = set()
+    for edge in outline.edges:
+        source = outline.by_key.get(edge.source)
+        if not edge.is_error:
+            leaving.add(edge.source)
+        if source is None:
+            continue
+        if edge.is_error and source.type is NodeType.TRIGGER:
+            message = f"{quoted(source.key)} is a trigger, which cannot fail: use the handle out, not error."
+            findings.add(ProblemCode.INVALID_HANDLE, message, (*edge.path, "handle"))
+        if edge.is_default:
+            _check_default(edge, source, findings)
+            if source.type is NodeType.CONDITION:
+                if edge.source in defaults:
+                    message = (
+                        f"{quoted(edge.source)} has another default edge already: only one can be taken. Keep one."
+                    )
+                    findings.add(ProblemCode.TWO_DEFAULTS, message, edge.path)
+                defaults.add(edge.source)
+    for node in outline.by_key.values():
+        if node.type is NodeType.CONDITION and node.key not in leaving:
+            message = f"The condition {quoted(node.key)} leads nowhere: add an edge that it can take, or remove it."
+            findings.add(ProblemCode.DEAD_END_CONDITION, message, node.path)
+
+
+def _check_default(edge: EdgeOutline, source: NodeOutline, findings: Findings) -> None:
+    path = (*edge.path, "default")
+    if source.type is not None and source.type is not NodeType.CONDITION:
+        message = (
+            f"Only an edge that leaves a condition can be the default, and {quoted(source.key)} is of type "
+            f"{source.type}: remove 'default'."
+        )
+        findings.add(ProblemCode.INVALID_CONFIG, message, path)
+    if edge.body.get("condition") is not None:
+        message = "The default edge is taken where no condition is true: remove 'default' or its own 'condition'."
+        findings.add(ProblemCode.INVALID_CONFIG, message, path)
+    if edge.body.get("handle") == Handle.ERROR:
+        message = "The default edge leaves a node that completed: remove 'default' or the handle error."
+        findings.add(ProblemCode.INVALID_CONFIG, message, path)

@@ -1,0 +1,183 @@
+"""The `Plan`: an immutable, validated workflow, ready to run.
+
+Its JSON form is a workflow document with every default left out and the effect of every tool stated,
+so a snapshot can be read by people and run by the engine. Decoding goes straight from JSON text into
+these structs (msgspec), which is what makes a graph of 100 000 nodes load in a fraction of a second.
+"""
+
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Self
+
+import msgspec
+
+from workflows_app.dag import jsontext
+from workflows_app.dag.graph import DAGGraph, topological_levels
+from workflows_app.dag.types import (
+    Effect,
+    Handle,
+    Jitter,
+    Join,
+    JsonObject,
+    Match,
+    NodeKey,
+    NodeType,
+    OnError,
+    OnFailure,
+    Scheduling,
+    Strategy,
+)
+
+DEFAULT_ATTEMPT_TIMEOUT = Decimal(300)
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Wait `min(max_delay, delay * multiplier ** n)` seconds before retry n + 1, n = 0, 1, ..."""
+
+    max_retries: int = 0
+    delay: int | Decimal = 1
+    multiplier: int | Decimal = 2
+    max_delay: int | Decimal = 60
+    jitter: Jitter = Jitter.NONE
+    retry_on: tuple[str, ...] = ()
+    never_retry_on: tuple[str, ...] = ()
+
+
+NO_RETRY = RetryPolicy()
+
+
+class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """One node as the document states it. Fields that its type does not have are at their defaults.
+
+    `inputs` and `output` are JSON values with expressions in their strings. `timeout_seconds` is the limit
+    of one attempt.
+    """
+
+    key: NodeKey
+    type: NodeType
+    name: str = ""
+    position: dict[str, Any] | None = None
+    join: Join = Join.NONE_FAILED_MIN_ONE_SUCCESS
+    on_error: OnError = OnError.FAIL
+    # tool, agent, condition
+    inputs: Any = None
+    # tool, agent
+    timeout_seconds: int | Decimal = DEFAULT_ATTEMPT_TIMEOUT
+    retry: RetryPolicy = NO_RETRY
+    effect: Effect = Effect.NONE
+    output_schema: dict[str, Any] | None = None
+    # tool
+    tool: str = ""
+    # agent
+    agent: str = ""
+    provider: str = ""
+    model: str = ""
+    system: str = ""
+    prompt: Any = None
+    tools: tuple[str, ...] = ()
+    limits: dict[str, Any] | None = None
+    # condition
+    match: Match = Match.FIRST
+    # adapter
+    output: Any = None
+    # aggregator
+    strategy: Strategy = Strategy.MERGE
+    field: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.name or self.key
+
+
+class EdgePlan(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+    rename={"source": "from", "target": "to"},
+):
+    source: NodeKey
+    target: NodeKey
+    condition: str | None = None
+    default: bool = False
+    priority: int = 0
+    handle: Handle = Handle.OUT
+    label: str = ""
+
+
+class PlanSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    scheduling: Scheduling = Scheduling.LEVELS
+    max_parallel_nodes: int = 10
+    timeout_seconds: int | Decimal | None = 3600
+    on_failure: OnFailure = OnFailure.CONTINUE
+    allow_concurrent: bool = True
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, dict=True):
+    """A workflow as the engine takes it. Compiled parts are computed once and kept.
+
+    Nodes are addressed by their position in `nodes`, edges by their position in `edges`: that is the
+    document order, in which edges are merged and tried.
+    """
+
+    name: str
+    description: str = ""
+    labels: tuple[str, ...] = ()
+    variables: dict[str, Any] = {}
+    settings: PlanSettings = PlanSettings()
+    input_schema: dict[str, Any] | bool | None = None
+    output: dict[str, Any] | None = None
+    nodes: tuple[NodePlan, ...]
+    edges: tuple[EdgePlan, ...]
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a snapshot. Raises `jsontext.JsonError` where the text is no plan."""
+        return jsontext.loads_as(cls, text)
+
+    @classmethod
+    def from_document(cls, document: JsonObject) -> Self:
+        """Make a plan of a document that the validator has accepted."""
+        return cls.from_json(jsontext.dumps(document))
+
+    def to_json(self) -> str:
+        return jsontext.dumps_struct(self)
+
+    @cached_property
+    def index(self) -> dict[NodeKey, int]:
+        """Node key to position."""
+        return {node.key: position for position, node in enumerate(self.nodes)}
+
+    @cached_property
+    def graph(self) -> DAGGraph:
+        return DAGGraph([node.key for node in self.nodes], [(edge.source, edge.target) for edge in self.edges])
+
+    @cached_property
+    def outgoing(self) -> tuple[tuple[int, ...], ...]:
+        """For each node, the positions of its outgoing edges in document order."""
+        return self._edges_by(lambda edge: edge.source)
+
+    @cached_property
+    def incoming(self) -> tuple[tuple[int, ...], ...]:
+        """For each node, the positions of its incoming edges in document order."""
+        return self._edges_by(lambda edge: edge.target)
+
+    @cached_property
+    def ends(self) -> tuple[tuple[int, int], ...]:
+        """For each edge, the positions of its two nodes."""
+        index = self.index
+        return tuple((index[edge.source], index[edge.target]) for edge in self.edges)
+
+    @cached_property
+    def levels(self) -> tuple[int, ...]:
+        """For each node, its level: 0 without predecessors, else one more than the highest of theirs."""
+        return topological_levels(len(self.nodes), self.ends)
+
+    def _edges_by(self, end: Any) -> tuple[tuple[int, ...], ...]:
+        lists: list[list[int]] = [[] for _ in self.nodes]
+        index = self.index
+        for position, edge in enumerate(self.edges):
+            lists[index[end(edge)]].append(position)
+        return tuple(tuple(positions) for positions in lists)

@@ -1,0 +1,57 @@
+"""JSON Schema 2020-12 over canonical JSON values: numbers are `int` and `Decimal`, references stay inside."""
+
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from workflows_app.dag import jsontext
+from workflows_app.dag.types import JsonObject, JsonValue
+
+
+def violations(schema: JsonObject | bool, value: JsonValue) -> list[tuple[str, str]]:
+    """Every way in which a value misses a schema, as pairs of dotted path and sentence, in document order.
+
+    The schema must be valid, see `schema_problem`.
+    """
+    validator = _validator(jsontext.dumps(schema))
+    errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.path])
+    return [(_path(error), f"{error.message}.") for error in errors]
+
+
+def schema_problem(schema: object) -> str | None:
+    """Why something is no usable JSON Schema, as a sentence; None for a good one."""
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - slow to import
+
+    try:
+        Draft202012Validator.check_schema(schema)  # pyright: ignore[reportArgumentType]
+    except SchemaError as error:
+        where = ".".join(str(part) for part in error.absolute_path)
+        return f"{where + ': ' if where else ''}{error.message}"
+    return None
+
+
+@lru_cache(maxsize=256)
+def _validator(text: str) -> Any:
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - slow to import
+    from referencing import Registry  # noqa: PLC0415
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    kind = validators.extend(Draft202012Validator, type_checker=checker)
+    # An empty registry: a reference to another host is an error, never a request.
+    return kind(jsontext.loads(text), registry=Registry())
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    """JSON Schema counts 1.0 as an integer."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, Decimal) and value == value.to_integral_value())
+
+
+def _path(error: Any) -> str:
+    """The place of an error; for a missing or surplus property, the property itself."""
+    parts = [str(part) for part in error.absolute_path]
+    if error.validator == "required" and isinstance(error.instance, dict):
+        missing = next((name for name in error.validator_value if repr(name) in error.message), None)
+        parts += [missing] if missing else []
+    return ".".join(parts) or "input"

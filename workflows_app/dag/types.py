@@ -1,0 +1,121 @@
+"""The vocabulary of the workflow document: ids, enumerations and the shape of JSON values.
+
+Everything that a definition can say is one of these words. The same enumerations are read by
+the validator, the engine, the models and the API, so that no list of words exists twice.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+type JsonValue = None | bool | int | Decimal | str | list[JsonValue] | dict[str, JsonValue]
+type JsonObject = dict[str, JsonValue]
+
+NodeKey = NewType("NodeKey", str)
+
+
+class NodeType(StrEnum):
+    # Starts an execution; its output is the execution's input.
+    TRIGGER = "trigger"
+    # Calls a registered function.
+    TOOL = "tool"
+    # Calls a language model, with tools.
+    AGENT = "agent"
+    # Chooses which of its outgoing edges are taken.
+    CONDITION = "condition"
+    # Reshapes data by a template of expressions.
+    ADAPTER = "adapter"
+    # Reduces the outputs of its predecessors to one value.
+    AGGREGATOR = "aggregator"
+
+
+class Join(StrEnum):
+    # No incoming edge is broken and at least one is taken.
+    NONE_FAILED_MIN_ONE_SUCCESS = "none_failed_min_one_success"
+    # Every incoming edge is taken.
+    ALL_SUCCESS = "all_success"
+    # At least one incoming edge is taken.
+    ONE_SUCCESS = "one_success"
+    # Runs once all predecessors are terminal, whatever became of them.
+    ALL_DONE = "all_done"
+
+
+class OnError(StrEnum):
+    # The failure breaks the outgoing edges.
+    FAIL = "fail"
+    # The node is failed, but counts as completed with output null.
+    CONTINUE = "continue"
+
+
+class OnFailure(StrEnum):
+    # Independent branches go on after a failure.
+    CONTINUE = "continue"
+    # Nothing new starts after a failure.
+    STOP = "stop"
+
+
+class Scheduling(StrEnum):
+    # A level starts when the one before it is terminal.
+    LEVELS = "levels"
+    # A node starts when its own predecessors are terminal.
+    EAGER = "eager"
+
+
+class Match(StrEnum):
+    # The first true edge by priority is taken.
+    FIRST = "first"
+    # Every true edge is taken.
+    ALL = "all"
+
+
+class Strategy(StrEnum):
+    MERGE = "merge"
+    LIST = "list"
+    FIRST = "first"
+    SUM = "sum"
+    COUNT = "count"
+    AVG = "avg"
+    MIN = "min"
+    MAX = "max"
+
+
+class Handle(StrEnum):
+    # Leaves a node that completed.
+    OUT = "out"
+    # Leaves a node that failed, and handles the failure.
+    ERROR = "error"
+
+
+class Effect(StrEnum):
+    # Changes nothing outside: may be repeated freely.
+    NONE = "none"
+    # The receiver recognises a repetition by the idempotency key.
+    IDEMPOTENT = "idempotent"
+    # Must not be repeated when its outcome is unknown.
+    AT_MOST_ONCE = "at_most_once"
+
+
+class Jitter(StrEnum):
+    # The wait is exactly the computed delay.
+    NONE = "none"
+    # Uniform between zero and the delay.
+    FULL = "full"
+    # Uniform between half the delay and the delay.
+    EQUAL = "equal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolInfo:
+    """What a definition needs to know of a tool: the registry's entry without its code.
+
+    `input_schema` and `output_schema` are JSON Schema 2020-12 objects (`{}`: anything goes).
+    `effects` are the effects that a node may state instead of `effect`; empty where the tool decides alone.
+    """
+
+    name: str
+    effect: Effect
+    effects: frozenset[Effect] = frozenset()
+    input_schema: JsonObject
+    output_schema: JsonObject
+    active: bool = True

@@ -1,0 +1,17 @@
+"""The errors of nodes, as processors and the engine know them; tools, one layer below, raise the same."""
+
+from workflows_app.tools.errors import (
+    NodeConfigurationError,
+    NodeError,
+    NodeInputError,
+    NodeOutputError,
+    NodeValidationError,
+)
+
+__all__ = [
+    "NodeConfigurationError",
+    "NodeError",
+    "NodeInputError",
+    "NodeOutputError",
+    "NodeValidationError",
+]

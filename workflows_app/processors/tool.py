@@ -1,0 +1,65 @@
+"""Tool nodes: call a registered function with the node's inputs and check what it returns."""
+
+from typing import cast
+
+from workflows_app.dag import jsontext, schema
+from workflows_app.dag.types import JsonObject, JsonValue
+from workflows_app.processors import inputs
+from workflows_app.processors.base import NodeCall
+from workflows_app.processors.errors import NodeOutputError
+from workflows_app.tools.context import ToolContext
+from workflows_app.tools.registry import Registry, registry
+
+# So many sentences tell what is wrong with an output.
+_TOLD = 10
+
+
+class ToolProcessor:
+    """Calls the node's tool.
+
+    With `inputs` in the document, a key that the tool does not have is an error. Without, the tool picks its
+    inputs from the merged outputs, variables and execution input.
+    """
+
+    inline: bool = False
+
+    def __init__(self, tools: Registry = registry) -> None:
+        self._tools = tools
+
+    def prepare(self, call: NodeCall) -> JsonValue:
+        return call.merged_input() if call.node.inputs is None else inputs.rendered(call)
+
+    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+        """Raises `NodeInputError`, `NodeOutputError`, `UnknownTool`, and whatever the tool raises."""
+        tool, attempt = self._tools.get(call.node.tool), call.attempt
+        context = ToolContext(
+            execution_id=attempt.execution_id,
+            node=attempt.node,
+            attempt_id=attempt.attempt_id,
+            idempotency_key=attempt.idempotency_key,
+            number=attempt.number,
+            deadline=attempt.deadline,
+            journal=call.log,
+        )
+        output = await tool.call(cast(JsonObject, prepared), context, strict=call.node.inputs is not None)
+        if call.node.output_schema is None:
+            return output
+        return _checked(output, call.node.output_schema, call.node.key)
+
+
+def _checked(output: object, output_schema: JsonObject, node: str) -> JsonValue:
+    try:
+        value = jsontext.clean(output)
+    except jsontext.JsonError as error:
+        raise NodeOutputError(f"The output of node '{node}' is not JSON: {error}") from error
+    found = schema.violations(output_schema, value)
+    if found:
+        told = " ".join(f"At {_place(path)}: {sentence}" for path, sentence in found[:_TOLD])
+        more = f" There are {len(found) - _TOLD} more errors." if len(found) > _TOLD else ""
+        raise NodeOutputError(f"The output of node '{node}' does not fit its output_schema. {told}{more}")
+    return value
+
+
+def _place(path: str) -> str:
+    # For the whole value `violations` says `input`.
+    return "output" if path in ("", "input") else f"output.{path}"

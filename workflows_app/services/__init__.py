@@ -1,0 +1,1 @@
+"""Use cases on definitions: read and write documents, compile them, publish snapshots."""

@@ -1,0 +1,159 @@
+"""Documents in and out: text to a checked document, a document to rows, rows to the same document."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from workflows_app.dag import jsontext, validation, yamltext
+from workflows_app.dag.problems import Problem, ProblemCode, errors_of
+from workflows_app.dag.types import Handle, JsonObject, JsonValue
+from workflows_app.models import Edge, Node, Workflow
+from workflows_app.services.errors import InvalidDefinition
+from workflows_app.tools.registry import registry
+
+type LineOf = Callable[[Sequence[str | int]], int | None]
+
+
+class Format(StrEnum):
+    YAML = "yaml"
+    JSON = "json"
+
+
+class Saved(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    # The content was identical: nothing changed, not even the version.
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A document as it was read, with the line of each of its values."""
+
+    document: JsonValue
+    line_of: LineOf
+
+
+def read(text: str, form: Format | None = None) -> Source:
+    """Parse a document's text; without `form`, text that begins with a brace is JSON, all else YAML.
+
+    Raises `InvalidDefinition` where the text is neither.
+    """
+    if form is None:
+        form = Format.JSON if text.lstrip("\ufeff \t\r\n").startswith("{") else Format.YAML
+    if form is Format.YAML:
+        try:
+            loaded = yamltext.load(text)
+        except yamltext.YamlError as error:
+            raise _unreadable(f"This is not the YAML of a document: {error}", error.line) from error
+        return Source(document=loaded.value, line_of=loaded.line_of)
+    try:
+        document = jsontext.loads(text)
+        twice = _repeated_key(text)
+    except jsontext.JsonError as error:
+        raise _unreadable(f"This is not JSON: {error}") from error
+    if twice is not None:
+        raise _unreadable(f"The key '{twice}' stands twice in one object: remove one of them.")
+    return Source(document=document, line_of=lambda path: jsontext.locate(text, path))
+
+
+def problems_of(source: Source) -> list[Problem]:
+    """Everything that is wrong with a document, given the tools of this process."""
+    return validation.validate(source.document, registry.catalogue(), line_of=source.line_of)
+
+
+def checked(source: Source) -> JsonObject:
+    """The document, if it may run. Raises `InvalidDefinition` with all problems otherwise."""
+    problems = problems_of(source)
+    if errors_of(problems):
+        raise InvalidDefinition(problems)
+    return cast(JsonObject, source.document)
+
+
+def save(source: Source, owner: AbstractBaseUser) -> tuple[Workflow, Saved]:
+    """Create the owner's workflow of the document's name, or replace it; all or nothing.
+
+    Raises `InvalidDefinition`; then nothing is saved.
+    """
+    document = checked(source)
+    with transaction.atomic():
+        workflow = Workflow.objects.select_for_update().filter(owner=owner, name=document["name"]).first()
+        if workflow is None:
+            workflow, saved = Workflow(owner=cast(Any, owner), name=cast(str, document["name"])), Saved.CREATED
+        elif jsontext.dumps(document_of(workflow)) == jsontext.dumps(document):
+            return workflow, Saved.UNCHANGED
+        else:
+            saved = Saved.UPDATED
+            workflow.version += 1
+            _ = workflow.edges.all().delete()
+            _ = workflow.nodes.all().delete()
+        _write(workflow, document)
+    return workflow, saved
+
+
+def document_of(workflow: Workflow) -> JsonObject:
+    """The document that was imported, with its keys in their order."""
+    document = dict(workflow.head)
+    document["nodes"] = [node.definition for node in workflow.nodes.order_by("order")]
+    document["edges"] = [edge.definition for edge in workflow.edges.order_by("order")]
+    return document
+
+
+def export(workflow: Workflow, form: Format) -> str:
+    document = document_of(workflow)
+    return yamltext.dump(document) if form is Format.YAML else jsontext.pretty(document) + "\n"
+
+
+def _write(workflow: Workflow, document: JsonObject) -> None:
+    workflow.head = {key: [] if key in ("nodes", "edges") else value for key, value in document.items()}
+    workflow.description = cast(str, document.get("description", ""))
+    workflow.problems = []
+    workflow.save()
+    nodes = {
+        cast(str, definition["key"]): Node(
+            workflow=workflow,
+            order=order,
+            key=definition["key"],
+            type=definition["type"],
+            definition=definition,
+        )
+        for order, definition in enumerate(cast(list[JsonObject], document["nodes"]))
+    }
+    _ = Node.objects.bulk_create(nodes.values(), batch_size=1000)
+    _ = Edge.objects.bulk_create(
+        (
+            Edge(
+                workflow=workflow,
+                order=order,
+                source=nodes[cast(str, definition["from"])],
+                target=nodes[cast(str, definition["to"])],
+                handle=definition.get("handle", Handle.OUT),
+                definition=definition,
+            )
+            for order, definition in enumerate(cast(list[JsonObject], document["edges"]))
+        ),
+        batch_size=1000,
+    )
+
+
+def _unreadable(sentence: str, line: int | None = None) -> InvalidDefinition:
+    return InvalidDefinition([Problem(code=ProblemCode.INVALID_DOCUMENT, message=sentence, line=line)])
+
+
+def _repeated_key(text: str) -> str | None:
+    """The first key that an object of this JSON text has twice: the codec would keep only the last."""
+    repeated: list[str] = []
+
+    def pairs(items: list[tuple[str, object]]) -> None:
+        keys = [key for key, _ in items]
+        if len(set(keys)) < len(keys):
+            repeated.append(next(key for key in keys if keys.count(key) > 1))
+
+    # Numbers are skipped as text: only keys matter here.
+    json.loads(text, object_pairs_hook=pairs, parse_float=str, parse_int=str)
+    return repeated[0] if repeated else None

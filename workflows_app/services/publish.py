@@ -1,0 +1,39 @@
+"""The immutable snapshot that a run needs: found where the content is known, made where it is new."""
+
+import hashlib
+
+from workflows_app.dag.plan import Plan
+from workflows_app.models import Workflow, WorkflowVersion
+from workflows_app.services.compile import agrees, compile_document, plan_of
+from workflows_app.services.documents import Source, checked, document_of
+from workflows_app.tools.registry import registry
+
+
+def publish(workflow: Workflow) -> WorkflowVersion:
+    """The snapshot of a workflow's present version.
+
+    It is checked again where it was never published, or where a tool has changed since. Raises
+    `InvalidDefinition` with all problems.
+    """
+    catalogue = registry.catalogue()
+    latest = WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version).order_by("-created_at").first()
+    if latest is not None and agrees(plan_of(latest), catalogue):
+        return latest
+    document = checked(Source(document=document_of(workflow), line_of=lambda _path: None))
+    return _snapshot(compile_document(document, catalogue), workflow)
+
+
+def publish_anonymous(source: Source) -> WorkflowVersion:
+    """The snapshot of a document that belongs to no workflow. Raises `InvalidDefinition`."""
+    return _snapshot(compile_document(checked(source), registry.catalogue()), None)
+
+
+def _snapshot(plan: Plan, workflow: Workflow | None) -> WorkflowVersion:
+    text = plan.to_json()
+    version, _created = WorkflowVersion.objects.get_or_create(
+        workflow=workflow,
+        number=None if workflow is None else workflow.version,
+        content_hash=hashlib.sha256(text.encode()).hexdigest(),
+        defaults={"name": plan.name, "plan": text},
+    )
+    return version

@@ -1,0 +1,96 @@
+"""What can go wrong inside a node and in the definition of a tool. `code` is for machines."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import ClassVar
+
+from workflows_app.dag.wording import listed, quoted
+
+
+class NodeError(Exception):
+    """Base of the failures that a processor or a tool reports on purpose. Do not raise it directly."""
+
+    code: ClassVar[str] = "node_error"
+    # Whether a retry policy may try again at all.
+    retryable: ClassVar[bool] = True
+
+
+class NodeValidationError(NodeError):
+    """Raised when the data that reaches or leaves a node does not have the declared shape."""
+
+    retryable: ClassVar[bool] = False
+
+
+class NodeInputError(NodeValidationError):
+    """Raised when a node cannot work on what it gets: a tool on its inputs, an aggregator on its outputs."""
+
+    code: ClassVar[str] = "invalid_input"
+
+
+class NodeOutputError(NodeValidationError):
+    """Raised when a node returns something that is not JSON, or that does not fit its `output_schema`."""
+
+    code: ClassVar[str] = "invalid_output"
+
+
+class NodeConfigurationError(NodeError):
+    """Raised when a node cannot work as it is configured, whatever data it gets."""
+
+    code: ClassVar[str] = "configuration"
+    retryable: ClassVar[bool] = False
+
+
+class UnknownTool(NodeConfigurationError):
+    """Raised when no tool has the name that is asked for."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        near = get_close_matches(name[:100], list(known), n=3)
+        hint = f" Did you mean {listed(map(quoted, near))}?" if near else " Install the app that registers it."
+        super().__init__(f"There is no tool {quoted(name)}.{hint}")
+
+
+class MissingPackage(NodeConfigurationError):
+    """Raised when a tool needs a package that comes with an optional extra."""
+
+    def __init__(self, tool: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"Tool '{tool}' needs {package}, which is not installed. "
+            + f"Install the extra `{extra}`: `uv sync --extra {extra}`."
+        )
+
+
+class ToolFailed(NodeError):
+    """Raised by `core.fail`, which does nothing else."""
+
+
+class ToolDefinitionError(Exception):
+    """Raised when a function cannot be a tool as it is declared. The message says what to change."""
+
+
+class DuplicateTool(ToolDefinitionError):
+    """Raised when a second function takes the name of a registered tool."""
+
+    def __init__(self, name: str, registered: str, refused: str) -> None:
+        super().__init__(
+            f"The tool '{name}' is {registered} already: give {refused} another name, or remove one of the two."
+        )
+
+
+def kind_of(value: object) -> str:
+    """What sort of JSON value this is. Messages say it instead of the value, which may be a secret."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | Decimal() | float():
+            return "a number"
+        case str():
+            return "text"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case _:
+            return f"a value of type {type(value).__name__}"

@@ -1,0 +1,211 @@
+"""Tools by name: the `@tool` decorator, what it makes of a function, and the registry of them all."""
+
+import asyncio
+import contextvars
+import inspect
+import re
+import sys
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, cast, override
+
+from workflows_app.dag.types import Effect, JsonObject, ToolInfo
+from workflows_app.dag.wording import listed, quoted
+from workflows_app.tools.context import ToolContext
+from workflows_app.tools.errors import DuplicateTool, ToolDefinitionError, UnknownTool
+from workflows_app.tools.signature import Signature
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["Registry", "Tool", "ToolContext", "catalogue", "registry", "tool"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+
+
+# Without slots: what is computed once lives in the instance's dict.
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A function that nodes can call by a name.
+
+    `effects` are the effects that a node may state instead of `effect`. `signature` and `info` are built
+    when they are first asked for and raise `ToolDefinitionError` where the function's annotations are wrong.
+    """
+
+    name: str
+    function: Callable[..., object]
+    effect: Effect = Effect.AT_MOST_ONCE
+    effects: frozenset[Effect] = frozenset()
+    description: str = ""
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def origin(self) -> str:
+        """Where the function is: its module and qualified name."""
+        return f"{self.function.__module__}.{self.function.__qualname__}"
+
+    @cached_property
+    def signature(self) -> Signature:
+        return Signature(self.name, self.function)
+
+    @cached_property
+    def info(self) -> ToolInfo:
+        return ToolInfo(
+            name=self.name,
+            effect=self.effect,
+            effects=self.effects,
+            input_schema=self.signature.input_schema,
+            output_schema=self.signature.output_schema,
+        )
+
+    async def call(self, inputs: JsonObject, context: ToolContext, *, strict: bool = True) -> object:
+        """Check the inputs and call the function, a synchronous one in a thread; a Pydantic model becomes a dict.
+
+        An input that the function does not have is an error if `strict`, else it is left out.
+        Raises `NodeInputError` for inputs that do not fit, and whatever the function raises.
+        """
+        arguments = self.signature.bind(inputs, strict=strict)
+        if self.signature.context_parameter is not None:
+            arguments[self.signature.context_parameter] = context
+        if self.is_async:
+            result = await cast(Awaitable[object], self.function(**arguments))
+        else:
+            in_context = partial(contextvars.copy_context().run, partial(self.function, **arguments))
+            result = await asyncio.get_running_loop().run_in_executor(None, in_context)
+            # A plain function around a coroutine function gives its coroutine.
+            if inspect.isawaitable(result):
+                result = cast(object, await result)
+        return _dumped(result)
+
+
+class Registry:
+    """The tools of this process. Iterating gives them in the order of their registration."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, Tool] = {}
+
+    def register(self, tool: Tool) -> None:
+        """Add a tool; the same function again, as after a reload, replaces itself.
+
+        Raises `ToolDefinitionError` for a name or a function that cannot be a tool's, `DuplicateTool` for a name
+        that another function has.
+        """
+        if not _NAME.fullmatch(tool.name):
+            raise ToolDefinitionError(
+                f"{quoted(tool.name)} is no name for a tool: use a family and a name in lower case, as in 'market.rsi'."
+            )
+        if not inspect.isfunction(tool.function):
+            raise ToolDefinitionError(
+                f"Tool '{tool.name}' is no function: put @tool directly on a `def` or an `async def`."
+            )
+        known = self._tools.get(tool.name)
+        if known is not None and known.origin != tool.origin:
+            raise DuplicateTool(tool.name, known.origin, tool.origin)
+        _ = tool.signature
+        self._tools[tool.name] = tool
+
+    def get(self, name: str) -> Tool:
+        """Raises `UnknownTool`, which names those that are spelled alike."""
+        try:
+            return self._tools[name]
+        except KeyError:
+            raise UnknownTool(name, self._tools) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(tuple(self._tools.values()))
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def catalogue(self) -> Mapping[str, ToolInfo]:
+        """What definitions need to know of the tools, now and later; a tool's entry is built when it is read."""
+        return _Catalogue(self._tools)
+
+    @contextmanager
+    def scoped(self) -> Generator[None]:
+        """Forget afterwards what is registered inside, and bring back what it replaced."""
+        before = dict(self._tools)
+        try:
+            yield
+        finally:
+            self._tools.clear()
+            self._tools.update(before)
+
+
+class _Catalogue(Mapping[str, ToolInfo]):
+    __slots__ = ("_tools",)
+
+    def __init__(self, tools: Mapping[str, Tool]) -> None:
+        self._tools = tools
+
+    @override
+    def __getitem__(self, name: str) -> ToolInfo:
+        return self._tools[name].info
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tools)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._tools)
+
+
+registry = Registry()
+
+
+def catalogue() -> Mapping[str, ToolInfo]:
+    """The catalogue of all registered tools."""
+    return registry.catalogue()
+
+
+def tool[**P, R](
+    name: str,
+    *,
+    effect: Effect | str = Effect.AT_MOST_ONCE,
+    effects: Iterable[Effect | str] = (),
+    description: str = "",
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register a function, sync or async, as the tool of this name; the function itself is left as it is.
+
+    Its inputs are the parameters, checked by their annotations; a parameter of type `ToolContext` gets the
+    attempt. `effect` tells what a repetition would do outside, `effects` what a node may state instead.
+    The description is the docstring's first line unless it is given. Raises `ToolDefinitionError`.
+    """
+    own, stated = _effect(name, effect), frozenset(_effect(name, word) for word in effects)
+
+    def register(function: Callable[P, R]) -> Callable[P, R]:
+        text = description or (inspect.getdoc(function) or "").partition("\n")[0]
+        registry.register(Tool(name=name, function=function, effect=own, effects=stated, description=text))
+        return function
+
+    return register
+
+
+def _effect(name: str, word: Effect | str) -> Effect:
+    try:
+        return Effect(word)
+    except ValueError:
+        raise ToolDefinitionError(
+            f"The effect {quoted(word)} of tool '{name}' is none: use {listed(map(quoted, Effect))}."
+        ) from None
+
+
+def _dumped(result: object) -> object:
+    # A model can only come from a Pydantic that is loaded. Mode json would turn Decimals into text.
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(result, pydantic.BaseModel):
+        return cast("BaseModel", result).model_dump(mode="python")
+    return result
