@@ -3,8 +3,8 @@
 Needs SECRET_KEY and ALLOWED_HOSTS in the environment, and `manage.py collectstatic` before the start. Where a
 proxy ends TLS and sets X-Forwarded-Proto itself, say so with TRUST_FORWARDED_PROTO=on.
 """
-# pyright: reportConstantRedefinition=false, reportImportCycles=false
-# Overriding is the purpose; the star import of a package looks like a cycle with its modules.
+# pyright: reportConstantRedefinition=false
+# Overriding is the purpose.
 
 import os
 

@@ -1,6 +1,6 @@
 """Settings of the test suite."""
-# pyright: reportConstantRedefinition=false, reportImportCycles=false
-# Overriding is the purpose; the star import of a package looks like a cycle with its modules.
+# pyright: reportConstantRedefinition=false
+# Overriding is the purpose.
 
 from pastetrader.settings import *  # noqa: F403 - the embedded settings are the base
 from pastetrader.settings import DATABASES, VAR_DIR

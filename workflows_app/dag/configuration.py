@@ -6,7 +6,7 @@ from workflows_app.dag.findings import Findings
 from workflows_app.dag.outline import EdgeOutline, NodeOutline, Outline
 from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.schema_syntax import defect
-from workflows_app.dag.types import Effect, Handle, NodeType, ToolInfo
+from workflows_app.dag.types import Effect, NodeType, ToolInfo
 from workflows_app.dag.wording import Path, listed, quoted
 
 type Catalogue = Mapping[str, ToolInfo]
@@ -138,9 +138,9 @@ def _check_default(edge: EdgeOutline, source: NodeOutline, findings: Findings) -
             f"{source.type}: remove 'default'."
         )
         findings.add(ProblemCode.INVALID_CONFIG, message, path)
-    if edge.body.get("condition") is not None:
+    if edge.condition is not None:
         message = "The default edge is taken where no condition is true: remove 'default' or its own 'condition'."
         findings.add(ProblemCode.INVALID_CONFIG, message, path)
-    if edge.body.get("handle") == Handle.ERROR:
+    if edge.is_error:
         message = "The default edge leaves a node that completed: remove 'default' or the handle error."
         findings.add(ProblemCode.INVALID_CONFIG, message, path)

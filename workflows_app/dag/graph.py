@@ -37,13 +37,13 @@ class DAGGraph:
             twice = _first_repeated(self.nodes)
             raise DAGValidationError(f"Node '{twice}' exists twice: give every node a key of its own.")
         for source, target in dict.fromkeys(edges):
-            for end in (source, target):
-                if end not in self.adjacency:
-                    raise DAGValidationError(
-                        f"The edge {source} -> {target} names the node '{end}', which does not exist."
-                    )
-            self.adjacency[source].append(target)
-            self.reverse[target].append(source)
+            try:
+                self.adjacency[source].append(target)
+                self.reverse[target].append(source)
+            except KeyError as error:
+                raise DAGValidationError(
+                    f"The edge {source} -> {target} names the node '{error.args[0]}', which does not exist."
+                ) from None
         self.in_degree = {key: len(sources) for key, sources in self.reverse.items()}
 
     @property
@@ -130,15 +130,16 @@ def find_cycle(graph: DAGGraph) -> list[str]:
     return found[0] if found else []
 
 
-def cycles(graph: DAGGraph) -> list[list[str]]:
+def cycles(graph: DAGGraph, found: Sequence[list[str]] | None = None) -> list[list[str]]:
     """One cycle for every strongly connected component that has any: a shortest through its first node.
 
     Each path repeats its first node at the end. They come in the order of their first nodes in the graph.
+    `found` are the graph's `components`, where they are known already.
     """
     order = {key: position for position, key in enumerate(graph.nodes)}
     cyclic = [
         component
-        for component in components(graph)
+        for component in (components(graph) if found is None else found)
         if len(component) > 1 or component[0] in graph.adjacency[component[0]]
     ]
     cyclic.sort(key=lambda component: order[component[0]])

@@ -1,24 +1,309 @@
-"""Provisional."""
+"""The one JSON codec: integers are `int`, everything with a fraction or an exponent is a `Decimal`, digit for digit.
+
+Built on msgspec. What JSON text may hold and what Python values may become is bounded the same way in both
+directions: integers up to 256 bits, 64 significant digits, exponents within +-308, no NaN, no U+0000, no lone
+surrogates, at most 200 levels.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from datetime import datetime, UTC
+from enum import Enum
+from functools import lru_cache
+from typing import Any, cast
+from uuid import UUID
+
 import msgspec
-class JsonError(ValueError): ...
-_D = msgspec.json.Decoder(float_hook=Decimal)
-_E = msgspec.json.Encoder(decimal_format="number")
-def loads(text): 
-    try: return _D.decode(text)
-    except msgspec.DecodeError as e: raise JsonError(str(e)) from e
-def loads_as(t, text):
-    try: return msgspec.json.Decoder(t, float_hook=Decimal).decode(text)
-    except msgspec.DecodeError as e: raise JsonError(str(e)) from e
-def clean(v):
-    if v is None or isinstance(v,(bool,int,Decimal,str)): return v
-    if isinstance(v,float): return Decimal(repr(v))
-    if isinstance(v,dict): return {k:clean(x) for k,x in v.items()}
-    if isinstance(v,(list,tuple)): return [clean(x) for x in v]
-    if isinstance(v,datetime): return v.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00","Z")
-    raise JsonError(f"{type(v)}")
-def dumps(v): return _E.encode(clean(v)).decode()
-def dumps_struct(v): return _E.encode(v).decode()
-def pretty(v): return msgspec.json.format(dumps(v), indent=2)
-def locate(text, path): return None
+
+from workflows_app.dag.types import JsonValue
+
+MAX_DEPTH = 200
+MAX_INTEGER = 2**256
+MAX_DIGITS = 64
+MAX_EXPONENT = 308
+
+# An integer of more than 256 bits has at least 78 digits.
+_LONG_NUMBER = re.compile(r"\d{78}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class JsonError(ValueError):
+    """Raised for text that is not JSON and for values that cannot become JSON; a whole sentence."""
+
+
+def loads(text: str | bytes) -> JsonValue:
+    """The value of JSON text. Raises `JsonError` that says what is wrong and, where it is known, where."""
+    return cast(JsonValue, _decode(_DECODER, text))
+
+
+def loads_as[T](kind: type[T], text: str | bytes) -> T:
+    """Decode straight into a msgspec type, with the same bounds for what is inside."""
+    return cast(T, _decode(_decoder(kind), text))
+
+
+def clean(value: object) -> JsonValue:
+    """A canonical copy of any value that has a JSON form.
+
+    Floats become the Decimal of their shortest repr, tuples lists, enumerations their value, dates RFC 3339 text
+    in UTC, Pydantic models, dataclasses and structs objects. Raises `JsonError` with the path of what has none.
+    """
+    return _clean(value, 0)
+
+
+def dumps(value: object) -> str:
+    """Compact JSON text of any value that `clean` accepts, with all digits and keys in their order."""
+    return _ENCODER.encode(_clean(value, 0)).decode()
+
+
+def dumps_struct(value: object) -> str:
+    """JSON text of a msgspec struct, or of a value that is canonical already."""
+    return _ENCODER.encode(value).decode()
+
+
+def pretty(value: object) -> str:
+    """JSON text for people: two spaces a level."""
+    return msgspec.json.format(dumps(value), indent=2)
+
+
+def number(text: str) -> Decimal:
+    """A Decimal within the bounds, from its JSON spelling."""
+    value = Decimal(text)
+    _check_decimal(value)
+    return value
+
+
+_DECODER = msgspec.json.Decoder(float_hook=number)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+@lru_cache(maxsize=16)
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, float_hook=number)
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], text: str | bytes) -> object:
+    try:
+        value: object = decoder.decode(text)
+    except RecursionError:
+        raise JsonError(f"The JSON is nested too deeply: keep to {MAX_DEPTH} levels.") from None
+    except JsonError:
+        raise
+    except (msgspec.DecodeError, ValueError) as error:
+        raise _unreadable(text, error) from error
+    # Cheap tests of the text stand before the walk through the value.
+    source = text if isinstance(text, str) else text.decode()
+    suspicious = "\\u" in source or _LONG_NUMBER.search(source) is not None
+    if suspicious or source.count("[") + source.count("{") > MAX_DEPTH:
+        _check(value)
+    return value
+
+
+def _unreadable(text: str | bytes, error: Exception) -> JsonError:
+    source = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    if not source.strip():
+        return JsonError("The text is empty: JSON needs a value, such as {}.")
+    if isinstance(error.__cause__, JsonError):
+        return error.__cause__
+    reason = str(error).removeprefix("JSON is malformed: ")
+    if "truncated" in reason and re.search(r"\\u[dD][89a-fA-F]", source):
+        return JsonError("The text holds a lone surrogate, which is no character, or ends too early.")
+    at = re.search(r"\(byte (\d+)\)", reason)
+    if at is None:
+        return JsonError(f"The text is no valid JSON: {reason}.")
+    before = source.encode("utf-8", "replace")[: int(at[1])].decode("utf-8", "replace")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return JsonError(f"The text is no valid JSON at line {line}, column {column}: {reason[: at.start()].strip()}.")
+
+
+def _check(value: object) -> None:
+    """Refuse what msgspec reads but no record may hold."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value, builtin_types=(Decimal,))
+    _ = _clean(value, 0)
+
+
+def _clean(value: object, depth: int) -> JsonValue:
+    kind = type(value)
+    if value is None or kind is bool:
+        return cast(JsonValue, value)
+    if kind is str:
+        return _text(cast(str, value))
+    if kind is int:
+        return _integer(cast(int, value))
+    if kind is Decimal:
+        _check_decimal(cast(Decimal, value))
+        return cast(Decimal, value)
+    if depth >= MAX_DEPTH:
+        raise JsonError(f"It is nested deeper than {MAX_DEPTH} levels, or contains itself.")
+    if kind is dict:
+        return _object(cast("dict[object, object]", value), depth + 1)
+    if kind is list or kind is tuple:
+        return _array(cast("Sequence[object]", value), depth + 1)
+    return _other(value, depth)
+
+
+def _object(value: "dict[object, object]", depth: int) -> JsonValue:
+    result: dict[str, JsonValue] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise JsonError(f"The key {key!r} is not text: an object's keys are.")
+        try:
+            result[_text(str(key))] = _clean(item, depth)
+        except JsonError as error:
+            raise _within(key, error) from None
+    return result
+
+
+def _array(value: Sequence[object], depth: int) -> JsonValue:
+    result: list[JsonValue] = []
+    for position, item in enumerate(value):
+        try:
+            result.append(_clean(item, depth))
+        except JsonError as error:
+            raise _within(position, error) from None
+    return result
+
+
+class _Located(JsonError):
+    """An error with the path of the value at which it was found."""
+
+    def __init__(self, path: str, sentence: str) -> None:
+        super().__init__(f"At {path}: {sentence}")
+        self.path = path
+        self.sentence = sentence
+
+
+def _within(step: str | int, error: JsonError) -> JsonError:
+    here = f"[{step}]" if isinstance(step, int) else step
+    if not isinstance(error, _Located):
+        return _Located(here, str(error))
+    if len(error.path) > 200:
+        return error
+    joint = "" if error.path.startswith("[") else "."
+    return _Located(f"{here}{joint}{error.path}", error.sentence)
+
+
+def _text(value: str) -> str:
+    # Most text is ASCII without a NUL: two scans in C.
+    if "\0" in value:
+        raise JsonError("The text holds U+0000, which no database takes: remove it.")
+    if not value.isascii() and _SURROGATE.search(value):
+        raise JsonError("The text holds a lone surrogate, which is no character: decode it properly.")
+    return value
+
+
+def _integer(value: int) -> int:
+    if -MAX_INTEGER < value < MAX_INTEGER:
+        return value
+    raise JsonError("The integer has more than 256 bits: send it as text.")
+
+
+def _check_decimal(value: Decimal) -> None:
+    if not value.is_finite():
+        raise JsonError(f"{value} is no number that JSON has: return null or leave it out.")
+    digits = value.as_tuple().digits
+    if len(digits) > MAX_DIGITS:
+        raise JsonError(f"The number has more than {MAX_DIGITS} significant digits: round it.")
+    if value and not -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
+        raise JsonError(f"The number {value:.6e} has an exponent outside of +-{MAX_EXPONENT}.")
+
+
+def _other(value: object, depth: int) -> JsonValue:
+    """Types beyond JSON's own, the frequent ones first."""
+    match value:
+        case float():
+            return _float(value)
+        case Enum():
+            return _clean(value.value, depth)
+        case str():
+            return _text(str(value))
+        case int():
+            return _integer(int(value))
+        case datetime():
+            return rfc3339(value)
+        case date():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case dict():
+            return _object(dict(cast("dict[object, object]", value)), depth + 1)
+        case list() | tuple():
+            return _array(cast("Sequence[object]", value), depth + 1)
+        case msgspec.Struct():
+            names = value.__struct_fields__
+            return _object({name: getattr(value, name) for name in names}, depth + 1)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return _object({field.name: getattr(value, field.name) for field in fields(value)}, depth + 1)
+        case _:
+            return _foreign(value, depth)
+
+
+def _foreign(value: object, depth: int) -> JsonValue:
+    """Values of libraries that are not imported here."""
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        return _clean(dump(mode="python"), depth)
+    if type(value).__module__.partition(".")[0] == "numpy":
+        to_list = getattr(value, "tolist", None)
+        if callable(to_list):
+            return _clean(to_list(), depth)
+    if isinstance(value, (set, frozenset)):
+        raise JsonError("A set is not JSON: return a list.")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise JsonError("Bytes are not JSON: return text, such as base64.")
+    raise JsonError(f"A value of type {type(value).__name__} is not JSON: return an object, a list, text or a number.")
+
+
+def _float(value: float) -> JsonValue:
+    result = Decimal(repr(float(value)))
+    _check_decimal(result)
+    return result
+
+
+def rfc3339(value: datetime) -> str:
+    """A time in UTC with exactly six fractional digits and `Z`; one without a zone is taken as UTC."""
+    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return f"{aware.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+
+
+def locate(text: str, path: Sequence[str | int]) -> int | None:
+    """The line, from 1, of the value at a path in JSON text, or of its nearest parent; None for broken text."""
+    wanted = list(path)
+    # For each open container: the key or position of the item that is being read.
+    here: list[str | int] = []
+    best, found = -1, None
+    expects_key = False
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark == ":":
+            continue
+        if mark == ",":
+            if here and isinstance(here[-1], int):
+                here[-1] += 1
+            else:
+                expects_key = True
+            continue
+        if mark in "}]":
+            if here:
+                _ = here.pop()
+            expects_key = False
+            continue
+        if expects_key:
+            here[-1] = cast(str, loads(mark))
+            expects_key = False
+            continue
+        if len(here) > best and here == wanted[: len(here)]:
+            best, found = len(here), token.start()
+            if best == len(wanted):
+                break
+        if mark == "{":
+            here.append("")
+            expects_key = True
+        elif mark == "[":
+            here.append(0)
+    return None if found is None else text.count("\n", 0, found) + 1

@@ -5,11 +5,10 @@ and a node's integer is dropped once its successors have used it. Where many are
 pass is repeated for a part of the bits: 100 000 nodes that all ask about each other stay within `_MAX_BITS`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import batched
 
-from workflows_app.dag.graph import components
 from workflows_app.dag.outline import EdgeOutline, Outline
 from workflows_app.dag.types import Join, NodeType
 
@@ -33,32 +32,45 @@ class Verdict:
     unsure: set[Pair] = field(default_factory=set)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Arrival:
-    """An incoming edge. `brings_source`: where it is taken, its source has completed and left an output.
-
-    `is_sure`: it is taken whenever nothing before it failed.
-    """
-
-    source: str
-    brings_source: bool
-    is_sure: bool
-
-
 class Lineage:
     """The order of the nodes of an outline, cycles included, and what is known before a run."""
 
-    __slots__ = ("_arrivals", "_graph", "_handled", "_never_skipped", "_nodes", "_order", "_triggers")
+    __slots__ = (
+        "_bringing",
+        "_graph",
+        "_handled",
+        "_incoming",
+        "_never_skipped",
+        "_nodes",
+        "_order",
+        "_sure",
+        "_triggers",
+    )
 
     def __init__(self, outline: Outline) -> None:
         self._graph = outline.graph
         self._nodes = outline.by_key
-        self._order = components(outline.graph)
-        self._handled = {edge.source for edge in outline.links if edge.is_error}
+        self._order = outline.components
+        self._incoming: dict[str, list[EdgeOutline]] = {key: [] for key in outline.by_key}
+        for edge in outline.links:
+            self._incoming[edge.target].append(edge)
         self._triggers = {key for key, node in outline.by_key.items() if node.type is NodeType.TRIGGER}
-        self._arrivals: dict[str, list[_Arrival]] = {}
+        # Nodes whose failure may be handled by an edge.
+        self._handled = {edge.source for edge in outline.links if edge.is_error}
+        # Edges (by position) that, where they are taken, show that their source has left an output.
+        self._bringing = {
+            edge.position
+            for edge in outline.links
+            if not edge.is_error and not outline.by_key[edge.source].goes_on_after_failure
+        }
+        # Nodes that run, and edges that are taken, whenever nothing before them failed.
         self._never_skipped: set[str] = set()
-        self._walk(outline.links)
+        self._sure: set[int] = set()
+        for component in self._order:
+            for key in component:
+                self._sure.update(edge.position for edge in self._incoming[key] if self._is_always_taken(edge))
+                if len(component) > 1 or self._is_always_run(key):
+                    self._never_skipped.add(key)
 
     def surely_ends_with_output(self, key: str) -> bool:
         """Whether every execution that completes has an output of this node."""
@@ -81,56 +93,38 @@ class Lineage:
             self._decide({key: 1 << number for number, key in enumerate(block)}, asked, verdict)
         return verdict
 
-    def _walk(self, links: Iterable[EdgeOutline]) -> None:
-        """Find out which nodes are never skipped as long as nothing fails, and which edges are always taken."""
-        incoming: dict[str, list[EdgeOutline]] = {}
-        for edge in links:
-            incoming.setdefault(edge.target, []).append(edge)
-        for component in self._order:
-            for key in component:
-                arrivals = [self._arrival(edge) for edge in incoming.get(key, ())]
-                self._arrivals[key] = arrivals
-                if len(component) > 1 or self._is_never_skipped(key, arrivals):
-                    self._never_skipped.add(key)
-
-    def _arrival(self, edge: EdgeOutline) -> _Arrival:
-        source = self._nodes[edge.source]
-        return _Arrival(
-            source=edge.source,
-            brings_source=not edge.is_error and not source.goes_on_after_failure,
-            is_sure=(
-                edge.source in self._never_skipped
-                and edge.source not in self._handled
-                and source.type is not NodeType.CONDITION
-                and not edge.is_default
-                and not edge.is_error
-                and edge.body.get("condition") is None
-            ),
+    def _is_always_taken(self, edge: EdgeOutline) -> bool:
+        return (
+            edge.source in self._never_skipped
+            and edge.source not in self._handled
+            and self._nodes[edge.source].type is not NodeType.CONDITION
+            and not edge.is_error
+            and not edge.is_default
+            and edge.condition is None
         )
 
-    def _is_never_skipped(self, key: str, arrivals: list[_Arrival]) -> bool:
+    def _is_always_run(self, key: str) -> bool:
         node = self._nodes[key]
         if node.type is NodeType.TRIGGER or node.join is Join.ALL_DONE:
             return True
-        taken = [arrival.is_sure for arrival in arrivals]
+        taken = [edge.position in self._sure for edge in self._incoming[key]]
         return bool(taken) and (all(taken) if node.join is Join.ALL_SUCCESS else any(taken))
 
     def _is_plain(self, node: str, ancestor: str) -> bool:
         """Whether the edges into a node alone show that the ancestor is one and has completed: the usual case."""
-        arrivals = self._arrivals[node]
-        direct = [arrival for arrival in arrivals if arrival.source == ancestor]
+        incoming = self._incoming[node]
+        direct = [edge.position for edge in incoming if edge.source == ancestor]
         if not direct:
             return False
         if ancestor in self._triggers:
             return True
         join = self._nodes[node].join
-        if join is Join.ALL_DONE or not any(arrival.brings_source for arrival in direct):
+        bringing = self._bringing.intersection(direct)
+        if join is Join.ALL_DONE or not bringing:
             return False
-        if join is Join.ALL_SUCCESS:
+        if join is Join.ALL_SUCCESS or len(bringing) == len(incoming):
             return True
-        if join is Join.NONE_FAILED_MIN_ONE_SUCCESS and any(a.is_sure and a.brings_source for a in direct):
-            return True
-        return len(direct) == len(arrivals) and all(arrival.brings_source for arrival in direct)
+        return join is Join.NONE_FAILED_MIN_ONE_SUCCESS and not self._sure.isdisjoint(bringing)
 
     def _decide(self, bits: dict[str, int], asked: dict[str, list[str]], verdict: Verdict) -> None:
         reverse = self._graph.reverse
@@ -168,19 +162,15 @@ class Lineage:
     def _completed_before(self, key: str, completed: dict[str, int], bits: dict[str, int]) -> int:
         """The bits of what has surely completed when a node that lies on no cycle runs."""
         join = self._nodes[key].join
-        arrivals = self._arrivals[key]
-        if join is Join.ALL_DONE or not arrivals:
-            return 0
-        brought = [
-            completed[arrival.source] | (bits.get(arrival.source, 0) if arrival.brings_source else 0)
-            for arrival in arrivals
-        ]
-        common, union = brought[0], 0
-        for arrival, what in zip(arrivals, brought, strict=True):
+        common, union = -1, 0
+        for edge in self._incoming[key] if join is not Join.ALL_DONE else ():
+            what = completed[edge.source]
+            if edge.position in self._bringing:
+                what |= bits.get(edge.source, 0)
             common &= what
-            if join is Join.ALL_SUCCESS or (join is Join.NONE_FAILED_MIN_ONE_SUCCESS and arrival.is_sure):
+            if join is Join.ALL_SUCCESS or (join is Join.NONE_FAILED_MIN_ONE_SUCCESS and edge.position in self._sure):
                 union |= what
-        return common | union
+        return union if common == -1 else common | union
 
     def _most_alive(self) -> int:
         """The most nodes whose integers are kept at the same time."""

@@ -1,15 +1,15 @@
 """The parts of a document that can be judged although others are malformed: its outline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import override
 
-from workflows_app.dag.graph import DAGGraph
+from workflows_app.dag.graph import DAGGraph, components
 from workflows_app.dag.types import Handle, Join, JsonObject, JsonValue, NodeType, OnError
 from workflows_app.dag.wording import Path
 
-_TYPES: dict[object, NodeType] = {str(word): word for word in NodeType}
-_JOINS: dict[object, Join] = {str(word): word for word in Join}
+_TYPES: dict[str, NodeType] = {str(word): word for word in NodeType}
+_JOINS: dict[str, Join] = {str(word): word for word in Join}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,21 +18,14 @@ class NodeOutline:
 
     position: int
     key: str
-    type: NodeType | None
     body: JsonObject
+    type: NodeType | None
+    join: Join
+    goes_on_after_failure: bool
 
     @property
     def path(self) -> Path:
         return ("nodes", self.position)
-
-    @property
-    def join(self) -> Join:
-        word = self.body.get("join")
-        return _JOINS.get(word if isinstance(word, str) else None, Join.NONE_FAILED_MIN_ONE_SUCCESS)
-
-    @property
-    def goes_on_after_failure(self) -> bool:
-        return self.body.get("on_error") == OnError.CONTINUE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,23 +36,13 @@ class EdgeOutline:
     source: str
     target: str
     body: JsonObject
+    condition: JsonValue
+    is_default: bool
+    is_error: bool
 
     @property
     def path(self) -> Path:
         return ("edges", self.position)
-
-    @property
-    def is_error(self) -> bool:
-        return self.body.get("handle") == Handle.ERROR
-
-    @property
-    def is_default(self) -> bool:
-        return self.body.get("default") is True
-
-    @property
-    def condition(self) -> str | None:
-        condition = self.body.get("condition")
-        return condition if isinstance(condition, str) else None
 
     @override
     def __str__(self) -> str:
@@ -70,15 +53,23 @@ class Outline:
     """Nodes, edges and the graph that they form, as far as they are well-formed.
 
     `nodes` has every node with a key, also repeated ones; `by_key` the first of each key. `links` are the
-    edges between two different existing nodes, and `graph` is made of them.
+    edges between two different existing nodes, `graph` is made of them, and `components` are its strongly
+    connected components in topological order.
     """
 
-    __slots__ = ("by_key", "document", "edges", "graph", "links", "nodes")
+    __slots__ = ("by_key", "components", "document", "edges", "graph", "links", "nodes")
 
     def __init__(self, document: JsonObject) -> None:
         self.document = document
         self.nodes = [
-            NodeOutline(position=position, key=key, type=_type_of(body), body=body)
+            NodeOutline(
+                position=position,
+                key=key,
+                body=body,
+                type=_word(_TYPES, body, "type"),
+                join=_word(_JOINS, body, "join") or Join.NONE_FAILED_MIN_ONE_SUCCESS,
+                goes_on_after_failure=body.get("on_error") == OnError.CONTINUE,
+            )
             for position, body in _mappings(document.get("nodes"))
             if isinstance(key := body.get("key"), str) and key
         ]
@@ -86,7 +77,15 @@ class Outline:
         for node in self.nodes:
             _ = self.by_key.setdefault(node.key, node)
         self.edges = [
-            EdgeOutline(position=position, source=source, target=target, body=body)
+            EdgeOutline(
+                position=position,
+                source=source,
+                target=target,
+                body=body,
+                condition=body.get("condition"),
+                is_default=body.get("default") is True,
+                is_error=body.get("handle") == Handle.ERROR,
+            )
             for position, body in _mappings(document.get("edges"))
             if isinstance(source := body.get("from"), str) and isinstance(target := body.get("to"), str)
         ]
@@ -96,6 +95,7 @@ class Outline:
             if edge.source != edge.target and edge.source in self.by_key and edge.target in self.by_key
         ]
         self.graph = DAGGraph(self.by_key, [(edge.source, edge.target) for edge in self.links])
+        self.components = components(self.graph)
 
 
 def _mappings(parts: JsonValue) -> Iterator[tuple[int, JsonObject]]:
@@ -105,6 +105,6 @@ def _mappings(parts: JsonValue) -> Iterator[tuple[int, JsonObject]]:
                 yield position, part
 
 
-def _type_of(body: JsonObject) -> NodeType | None:
-    word = body.get("type")
-    return _TYPES.get(word) if isinstance(word, str) else None
+def _word[W](known: Mapping[str, W], body: JsonObject, key: str) -> W | None:
+    word = body.get(key)
+    return known.get(word) if isinstance(word, str) else None

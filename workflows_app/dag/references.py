@@ -81,7 +81,7 @@ def _sites(outline: Outline, templates: Templates, findings: Findings) -> Iterat
             for path, text in texts_of(template, (*node.path, field)):
                 yield _Site(path=path, parsed=templates.text(text), at=node.key, takes_secrets=secrets)
     for edge in outline.edges:
-        if edge.condition and edge.source in outline.by_key:
+        if isinstance(edge.condition, str) and edge.condition and edge.source in outline.by_key:
             parsed = templates.condition(edge.condition)
             path = (*edge.path, "condition")
             yield _Site(path=path, parsed=parsed, at=edge.source, edge=edge, takes_bare_names=True)

@@ -38,8 +38,10 @@ def kind_of(value: JsonValue) -> str:
         return "null"
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, int | Decimal):
-        return "integer" if value == value // 1 else "fraction"
+    if isinstance(value, Decimal):
+        return "integer" if value == value.to_integral_value() else "fraction"
+    if isinstance(value, int):
+        return "integer"
     if isinstance(value, str):
         return "text"
     return "list" if isinstance(value, list) else "mapping"

@@ -97,7 +97,7 @@ def _parts(schema: JsonObject) -> Iterator[tuple[Path, JsonObject]]:
                 stack.append(((*path, key), value))
             elif key in _LIST and isinstance(value, list):
                 stack += [((*path, key, position), item) for position, item in enumerate(value)]
-            elif key in _MAPPING and isinstance(value, dict):
+            elif (key in _MAPPING or key == "dependencies") and isinstance(value, dict):
                 stack += [((*path, key, name), item) for name, item in value.items()]
 
 

@@ -10,6 +10,8 @@ from workflows_app.dag.wording import Path, quoted
 
 OPENING = "${{"
 CLOSING = "}}"
+# The values in which expressions can be.
+_HOLDERS = (str, dict, list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,9 +59,10 @@ def texts_of(template: JsonValue, path: Path) -> Iterator[tuple[Path, str]]:
             if OPENING in value:
                 yield place, value
         elif isinstance(value, dict):
-            stack += [((*place, key), item) for key, item in reversed(value.items())]
+            stack += [((*place, key), item) for key, item in reversed(value.items()) if isinstance(item, _HOLDERS)]
         elif isinstance(value, list):
-            stack += [((*place, position), value[position]) for position in range(len(value) - 1, -1, -1)]
+            items = [((*place, number), item) for number, item in enumerate(value) if isinstance(item, _HOLDERS)]
+            stack += reversed(items)
 
 
 def _parse(text: str) -> ParsedText:

@@ -60,7 +60,7 @@ def _check_edges(outline: Outline, findings: Findings) -> None:
 
 
 def _check_cycles(outline: Outline, findings: Findings) -> None:
-    for cycle in cycles(outline.graph):
+    for cycle in cycles(outline.graph, outline.components):
         path = [shortened(key) for key in cycle]
         if len(path) > _LONGEST_PATH:
             path = [*path[: _LONGEST_PATH - 2], f"... ({len(cycle) - 1} nodes)", *path[-2:]]

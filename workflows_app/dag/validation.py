@@ -1,6 +1,8 @@
 """The validator: everything that is wrong with a workflow document, at once and in document order."""
 
 from collections.abc import Mapping
+from decimal import Decimal
+from typing import cast
 
 from workflows_app.dag import jsontext
 from workflows_app.dag.compatibility import check_compatibility
@@ -14,6 +16,11 @@ from workflows_app.dag.topology import check_topology
 from workflows_app.dag.types import ToolInfo
 from workflows_app.dag.wording import shown
 
+_SCALARS = frozenset({str, int, bool, type(None)})
+# What the codec reads, and more than a document of the largest size holds at one depth.
+_MAX_DEPTH = 200
+_MAX_WIDTH = 10_000_000
+
 
 def validate(document: object, catalogue: Mapping[str, ToolInfo], *, line_of: LineOf | None = None) -> list[Problem]:
     """Every problem of a document, errors and warnings, in document order. Never raises.
@@ -26,7 +33,7 @@ def validate(document: object, catalogue: Mapping[str, ToolInfo], *, line_of: Li
     from workflows_app.dag.structure import check_structure  # noqa: PLC0415
 
     try:
-        document = jsontext.clean(document)
+        document = document if _is_canonical(document) else jsontext.clean(document)
     except jsontext.JsonError as error:
         return [Problem(code=ProblemCode.INVALID_DOCUMENT, message=str(error))]
     if not isinstance(document, dict):
@@ -41,3 +48,30 @@ def validate(document: object, catalogue: Mapping[str, ToolInfo], *, line_of: Li
     uses = check_references(outline, templates, findings)
     check_compatibility(outline, catalogue, templates, uses, findings)
     return findings.problems()
+
+
+def _is_canonical(document: object) -> bool:
+    """Whether a value is JSON as the codec gives it, so that it need not be copied and converted first."""
+    level = [document]
+    for _ in range(_MAX_DEPTH):
+        below: list[object] = []
+        for value in level:
+            kind = type(value)
+            if kind is dict:
+                mapping = cast("dict[object, object]", value)
+                if not all(type(key) is str for key in mapping):
+                    return False
+                below.extend(mapping.values())
+            elif kind is list:
+                below.extend(cast("list[object]", value))
+            elif kind is Decimal:
+                if not cast("Decimal", value).is_finite():
+                    return False
+            elif kind not in _SCALARS:
+                return False
+        if not below:
+            return True
+        if len(below) > _MAX_WIDTH:
+            return False
+        level = below
+    return False

@@ -24,6 +24,6 @@ class AgentProcessor:
 
 def _refuse(call: NodeCall) -> NoReturn:
     raise NodeConfigurationError(
-        f"No agent provider is installed: agent nodes cannot run in this version. "
-        f"Make node '{call.node.key}' a tool node, or remove it."
+        "No agent provider is installed: agent nodes cannot run in this version. "
+        + f"Make node '{call.node.key}' a tool node, or remove it."
     )

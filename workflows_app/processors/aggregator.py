@@ -107,7 +107,7 @@ def _extreme(
         kinds = sorted({kind_of(value) for value in values.values()})
         raise NodeInputError(
             f"The outputs of nodes {_names(values)} cannot be compared, as they are {' and '.join(kinds)}: "
-            "min and max take numbers only or text only."
+            + "min and max take numbers only or text only."
         )
     return of_numbers([_number(value, node) for node, value in values.items()])
 
@@ -117,7 +117,7 @@ def _number(value: JsonValue, node: NodeKey) -> Number:
         return value
     raise NodeInputError(
         f"The value of node '{node}' is {kind_of(value)}, not a number: "
-        "name a `field` that holds numbers, or choose another strategy."
+        + "name a `field` that holds numbers, or choose another strategy."
     )
 
 

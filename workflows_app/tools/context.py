@@ -28,6 +28,6 @@ class ToolContext:
     deadline: float
     journal: JournalWriter
 
-    def log(self, message: str, level: LogLevel = "info", **data: object) -> None:
+    def log(self, message: str, /, level: LogLevel = "info", **data: object) -> None:
         """Write a line to the execution's journal. Raises `JsonError` where `data` is not JSON."""
         self.journal(level, message, cast(JsonObject, jsontext.clean(data)) if data else None)

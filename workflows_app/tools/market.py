@@ -135,11 +135,10 @@ def _read(path: Path) -> dict[str, _Series]:
                     f"Line {reader.line_num} of {path.name} is no price: it needs an ISO date and a number."
                 )
             rows.setdefault(row["Ticker"], []).append(price)
+    for days in rows.values():
+        days.sort()
     return {
-        symbol: _Series(
-            dates=tuple(day for day, _ in sorted(days)),
-            closes=tuple(close for _, close in sorted(days)),
-        )
+        symbol: _Series(dates=tuple(day for day, _ in days), closes=tuple(close for _, close in days))
         for symbol, days in rows.items()
     }
 
@@ -158,6 +157,4 @@ def _day(text: str) -> date:
     try:
         return datetime.fromisoformat(text).date()
     except ValueError as error:
-        raise NodeInputError(
-            "The input 'until' of tool 'market.prices' is no date: write it as YYYY-MM-DD."
-        ) from error
+        raise NodeInputError("The input 'until' of tool 'market.prices' is no date: write it as YYYY-MM-DD.") from error

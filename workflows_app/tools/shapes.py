@@ -3,12 +3,10 @@
 The only module of the package that loads Pydantic; it is imported when a tool is called or described.
 """
 
-import operator
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import reduce
 from inspect import Parameter
 from typing import Annotated, Any, Literal, TypeAliasType, cast, get_args, get_origin, override
 
@@ -23,7 +21,7 @@ from pydantic import (
     ValidationError,
     create_model,
 )
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticSerializationError, core_schema
 
 from workflows_app.dag import jsontext
@@ -153,18 +151,17 @@ def _without_bools(hint: Any, inside: tuple[Any, ...] = ()) -> Any:
     members = tuple(_without_bools(argument, inside) for argument in arguments)
     # An Optional[int] of old is a union of another class.
     if origin in (types.UnionType, typing.Union):  # pyright: ignore[reportDeprecated]
-        return reduce(operator.or_, members)
-    return cast("types.GenericAlias", hint).__origin__[members]
+        union = members[0]
+        for member in members[1:]:
+            union |= member
+        return union
+    return hint.__origin__[members]
 
 
 class _ToolSchema(GenerateJsonSchema):
     """JSON Schema as this project writes values: a Decimal is a number, and nothing is titled by its own name."""
 
     ignored_warning_kinds: set[JsonSchemaWarningKind] = {"skipped-choice", "non-serializable-default"}
-
-    @override
-    def generate(self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
-        return super().generate(schema, mode)
 
     @override
     def field_title_should_be_set(self, schema: Any) -> bool:
