@@ -12,4 +12,6 @@ class ExecutionsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from executions_app import checks  # noqa: F401, PLC0415 - registers the system checks
+        from executions_app.checks import register_checks  # noqa: PLC0415 - apps must be loaded first
+
+        register_checks()

@@ -9,7 +9,6 @@ from django.core.checks import CheckMessage, Error, register
 POSITIVE_NUMBERS = ("CANCEL_GRACE_SECONDS", "MAX_OUTPUT_BYTES", "MAX_EXECUTION_BYTES")
 
 
-@register()
 def check_limits(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     del app_configs
     configured = getattr(settings, "PASTETRADER", {})
@@ -27,3 +26,7 @@ def check_limits(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
             or not configured[name] > 0
         )
     ]
+
+
+def register_checks() -> None:
+    _ = register(check_limits)

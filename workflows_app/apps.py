@@ -14,10 +14,11 @@ class WorkflowsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from workflows_app import checks  # noqa: F401, PLC0415 - registers the system checks
+        from workflows_app.checks import register_checks  # noqa: PLC0415 - apps must be loaded first
         from workflows_app.conf import workflow_settings  # noqa: PLC0415
         from workflows_app.tools import market  # noqa: PLC0415
 
+        register_checks()
         bundled = market.data_path
 
         def data_path() -> Path:

@@ -8,7 +8,6 @@ from django.core.checks import CheckMessage, Error, register
 from workflows_app.conf import workflow_settings
 
 
-@register()
 def check_market_data(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     del app_configs
     path = workflow_settings().market_data
@@ -21,3 +20,7 @@ def check_market_data(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage
             id="pastetrader.E001",
         )
     ]
+
+
+def register_checks() -> None:
+    _ = register(check_market_data)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import uuid_utils
-from workflows_app.processors.registry import PROCESSORS
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.running import listed
@@ -25,6 +24,7 @@ from executions_app.recorder.thread import recorder
 from executions_app.recorder.writer import Run
 from executions_app.signals import execution_finished
 from workflows_app.dag.types import Scheduling
+from workflows_app.processors.registry import PROCESSORS
 from workflows_app.services.compile import plan_of
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 from executions_app.engine.cancellation import CancelToken
@@ -14,7 +14,7 @@ _runs: dict[uuid.UUID, tuple[asyncio.AbstractEventLoop, CancelToken]] = {}
 
 
 @contextmanager
-def listed(execution_id: uuid.UUID, token: CancelToken) -> Iterator[None]:
+def listed(execution_id: uuid.UUID, token: CancelToken) -> Generator[None]:
     """List a run of the running event loop for as long as it runs."""
     with _lock:
         _runs[execution_id] = (asyncio.get_running_loop(), token)

@@ -106,7 +106,7 @@ class Attempt:
         """Cancel the task; True where it did not end within the grace and is let go."""
         task = self._task
         assert task is not None
-        task.cancel()
+        _ = task.cancel()
         done, _ = await asyncio.wait({task}, timeout=self._grace)
         if done:
             return False

@@ -27,6 +27,6 @@ class CancelToken:
             self._event.set()
 
     async def wait(self) -> Reason:
-        await self._event.wait()
+        _ = await self._event.wait()
         assert self.reason is not None
         return self.reason

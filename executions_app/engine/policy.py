@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal
 
 from executions_app.engine.errors import ErrorInfo
 from workflows_app.dag.plan import RetryPolicy
@@ -40,9 +40,10 @@ def decide(policy: RetryPolicy, error: ErrorInfo, retries: int, random: Callable
 def backoff(policy: RetryPolicy, retries: int) -> float:
     """`min(max_delay, delay * multiplier ** retries)` in seconds, safe for any exponent."""
     ceiling = Decimal(policy.max_delay)
-    with localcontext(prec=28, Emax=999_999, Emin=-999_999, traps=[]):
-        wait = Decimal(policy.delay) * Decimal(policy.multiplier) ** retries
-    # An overflow is infinite, which min() cuts; nan can only come from 0 * infinity.
+    # Nothing traps: an overflow is infinite, which the ceiling cuts; only 0 times infinity is no number.
+    unbounded = Context(prec=28, Emax=999_999, Emin=-999_999, traps=[])
+    growth = unbounded.power(Decimal(policy.multiplier), retries)
+    wait = unbounded.multiply(Decimal(policy.delay), growth)
     return float(min(ceiling, wait)) if not wait.is_nan() else 0.0
 
 

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import cast
 
 import msgspec
 
@@ -105,11 +106,11 @@ class _Run:
         limit = self._plan.settings.timeout_seconds
         async with self._group:
             watcher = self._group.create_task(self._watch_cancel(), name="watch cancel")
-            timer = limit and self._loop.call_later(float(limit), self._cancel.request, Reason.TIMEOUT)
+            timer = None if limit is None else self._loop.call_later(float(limit), self._cancel.request, Reason.TIMEOUT)
             self._admit(self._frontier.begin().ready)
             _ = await self._finished.wait()
             _ = watcher.cancel()
-            if timer:
+            if timer is not None:
                 timer.cancel()
         if self._broken is not None:
             raise self._broken
@@ -198,13 +199,12 @@ class _Run:
             outcome = await attempt.run(processor.process(call, prepared), deadline=call.attempt.deadline)
         finally:
             del self._attempts[node]
-        match outcome:
-            case Succeeded():
-                return self._within_limits(call, outcome)
-            case Failed() | Cancelled() if outcome.abandoned:
-                now = self._ports.clock.now()
-                attempt_id = call.attempt.attempt_id
-                self._sink.post(NodeAbandoned(node=node, at=now, attempt_id=attempt_id, grace=grace))
+        if isinstance(outcome, Succeeded):
+            return self._within_limits(call, outcome)
+        if outcome.abandoned:
+            now = self._ports.clock.now()
+            attempt_id = call.attempt.attempt_id
+            self._sink.post(NodeAbandoned(node=node, at=now, attempt_id=attempt_id, grace=grace))
         return outcome
 
     def _within_limits(self, call: NodeCall, outcome: Succeeded) -> Outcome:
@@ -250,7 +250,7 @@ class _Run:
             at=self._ports.clock.now(),
             level=level,
             message=printable(message, MESSAGE_LIMIT),
-            data=None if data is None else jsontext.loads(jsontext.dumps(data)),
+            data=None if data is None else cast(JsonObject, jsontext.clean(data)),
         )
         if threading.get_ident() == self._thread:
             self._sink.post(line)

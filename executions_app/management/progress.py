@@ -41,7 +41,7 @@ class PlainProgress:
     def observe(self, committed: Sequence[Committed]) -> None:
         for one in committed:
             marker = SHAPES.get(one.entry.event.partition(".")[2], ("·", ""))[0]
-            self._stream.write(f"{one.at:%H:%M:%S.%f} {marker} {one.entry.message}\n")
+            _ = self._stream.write(f"{one.at:%H:%M:%S.%f} {marker} {one.entry.message}\n")
         self._stream.flush()
 
 

@@ -68,6 +68,7 @@ class WorkflowExecution(models.Model):
     ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 
     if TYPE_CHECKING:
+        workflow_id: uuid.UUID | None
         nodes: RelatedManager[NodeExecution]
         logs: RelatedManager[ExecutionLog]
 

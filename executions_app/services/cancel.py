@@ -17,7 +17,7 @@ def cancel(execution_id: uuid.UUID) -> WorkflowExecution:
         raise ExecutionNotFound(execution_id)
     if not execution.is_finished:
         querysets.request_cancel(execution_id)
-        signal_cancel(execution_id)
+        _ = signal_cancel(execution_id)
         execution.refresh_from_db()
     if execution.is_finished and execution.cancel_requested_at is None:
         raise AlreadyFinished(execution_id, execution.status)

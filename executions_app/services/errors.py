@@ -16,7 +16,7 @@ class InvalidInput(RunError):
     code: ClassVar[str] = "invalid_input"
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
-        sentences = "; ".join(f"{field}: {sentence}" for field, sentence in problems)
+        sentences = "; ".join(f"{field or 'the input'}: {sentence}" for field, sentence in problems)
         super().__init__(f"The input does not fit the workflow's input_schema: {sentences}")
         self.problems = list(problems)
 

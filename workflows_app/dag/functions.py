@@ -4,10 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, DecimalException
-from functools import cmp_to_key, lru_cache
+from functools import cmp_to_key
 from typing import Any, cast
-
-import re2
 
 from workflows_app.dag import jsontext
 from workflows_app.dag.operations import (
@@ -26,8 +24,7 @@ from workflows_app.dag.operations import (
     utc,
     within_bounds,
 )
-
-MAX_PATTERN = 1024
+from workflows_app.dag.patterns import PatternError, matcher
 
 type Function = Callable[[list[Any], Budget], object]
 
@@ -46,7 +43,7 @@ def _len(arguments: list[Any], _budget: Budget) -> object:
     (value,) = arguments
     if not isinstance(value, (str, list, Mapping)):
         raise ExpressionError(f"len() does not work on {kind_of(value)}.")
-    return len(value)
+    return len(cast("str", value))
 
 
 def _items(name: str, arguments: list[Any], budget: Budget) -> list[object]:
@@ -59,8 +56,9 @@ def _items(name: str, arguments: list[Any], budget: Budget) -> list[object]:
 def _list(name: str, value: object, budget: Budget) -> list[object]:
     if not isinstance(value, list):
         raise ExpressionError(f"{name}() needs a list, not {kind_of(value)}.")
-    budget.spend(len(value))
-    return cast("list[object]", value)
+    items = cast("list[object]", value)
+    budget.spend(len(items))
+    return items
 
 
 def _extreme(name: str, sign: str) -> Function:
@@ -226,23 +224,10 @@ def _matches(arguments: list[Any], budget: Budget) -> object:
     """Whether the pattern is found anywhere in the text; RE2, which takes linear time."""
     text, pattern = (_text("matches", value, budget) for value in arguments)
     budget.spend(len(pattern))
-    return _compiled(pattern).search(text) is not None
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> Any:
-    engine = cast("Any", re2)
-    if len(pattern) > MAX_PATTERN:
-        raise LimitExceeded(f"The pattern has more than {MAX_PATTERN} characters.")
-    options = engine.Options()
-    options.log_errors = False
-    options.max_mem = 1 << 20
     try:
-        return engine.compile(pattern, options=options)
-    except engine.error as error:
-        reason = cast("Exception", error).args[0]
-        spelled = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise ExpressionError(f"matches() cannot use the pattern '{shortened(pattern)}': {spelled}.") from None
+        return matcher(pattern).search(text) is not None
+    except PatternError as error:
+        raise ExpressionError(f"matches() cannot use the pattern '{shortened(pattern)}': {error}.") from None
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d))?", re.ASCII)

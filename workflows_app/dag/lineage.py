@@ -89,7 +89,8 @@ class Lineage:
         # In topological order the early nodes, which have few ancestors, have short integers.
         ordered = [key for component in self._order for key in component if key in wanted]
         size = max(_FEWEST_BITS, _MAX_BITS // self._most_alive())
-        for block in batched(ordered, size):
+        # `batched` reserves what it is told, so that it is told no more than there is.
+        for block in batched(ordered, min(size, len(ordered))):
             self._decide({key: 1 << number for number, key in enumerate(block)}, asked, verdict)
         return verdict
 

@@ -270,9 +270,11 @@ def equal(left: object, right: object, budget: Budget) -> bool:
         budget.spend_on(left)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
-    if is_number(left) and is_number(right):
-        return left == right
-    return type(left) is type(right) and left == right
+    one: object = cast("int", left)
+    other = right
+    if is_number(one) and is_number(other):
+        return one == other
+    return type(one) is type(other) and one == other
 
 
 type _Object = Mapping[str, object]

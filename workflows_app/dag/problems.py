@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import override
 
 
 class ProblemCode(StrEnum):
@@ -75,6 +76,7 @@ class Problem:
         ]
         return ", ".join(part for part in parts if part) or "document"
 
+    @override
     def __str__(self) -> str:
         return f"{self.code} {self.where}: {self.message}"
 

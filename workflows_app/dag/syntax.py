@@ -6,7 +6,7 @@ import warnings
 
 from workflows_app.dag.operations import ExpressionSyntaxError
 
-_NOT_ALLOWED = {
+_NOT_ALLOWED: dict[type[ast.AST], str] = {
     ast.Pow: "** is not part of the language",
     ast.Lambda: "A lambda is not part of the language",
     ast.NamedExpr: "An assignment is not part of the language",

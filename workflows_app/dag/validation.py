@@ -13,7 +13,7 @@ from workflows_app.dag.problems import Problem, ProblemCode
 from workflows_app.dag.references import check_references
 from workflows_app.dag.templates import Templates
 from workflows_app.dag.topology import check_topology
-from workflows_app.dag.types import ToolInfo
+from workflows_app.dag.types import JsonObject, ToolInfo
 from workflows_app.dag.wording import shown
 
 _SCALARS = frozenset({str, int, bool, type(None)})
@@ -39,6 +39,7 @@ def validate(document: object, catalogue: Mapping[str, ToolInfo], *, line_of: Li
     if not isinstance(document, dict):
         message = f"A workflow document must be a mapping with name, nodes and edges, not {shown(document)}."
         return [Problem(code=ProblemCode.INVALID_DOCUMENT, message=message, line=line_of(()) if line_of else None)]
+    document = cast(JsonObject, document)
     findings = Findings(document, line_of)
     check_structure(document, findings)
     outline = Outline(document)

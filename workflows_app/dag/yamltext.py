@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
 from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonValue
 
+# The stubs know neither the events' fields nor the resolver.
+_yaml: Any = yaml
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -130,15 +132,7 @@ def load(text: str) -> Loaded:
 
 def dump(value: JsonValue) -> str:
     """Block style, keys in their order; `load(dump(value)).value` is the same value, digit for digit."""
-    return cast(
-        str,
-        yaml.serialize(
-            _node(value),
-            Dumper=_Dumper,
-            allow_unicode=True,
-            width=1_000_000,
-        ),
-    )
+    return _yaml.serialize(_node(value), Dumper=_Dumper, allow_unicode=True, width=1_000_000)
 
 
 def _refuse_characters(text: str) -> None:
@@ -149,7 +143,7 @@ def _refuse_characters(text: str) -> None:
 
 
 def _events(text: str) -> Iterator[Any]:
-    for event in yaml.parse(text.removeprefix("\ufeff"), Loader=_Loader):
+    for event in _yaml.parse(text.removeprefix("\ufeff"), Loader=_Loader):
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             raise YamlError("An alias (*name) is not allowed: write the value out.", mark)
@@ -202,8 +196,8 @@ def _node(value: JsonValue) -> yaml.Node:
         case int() | Decimal():
             text = jsontext.dumps(value)
             # Whatever YAML 1.1 makes of the spelling, it must come out plain.
-            resolver = yaml.resolver.Resolver()
-            return yaml.ScalarNode(resolver.resolve(yaml.ScalarNode, text, (True, False)), text)
+            tag = _yaml.resolver.Resolver().resolve(yaml.ScalarNode, text, (True, False))
+            return yaml.ScalarNode(tag, text)
 
 
 def _text_node(text: str) -> yaml.Node:
@@ -217,9 +211,11 @@ def _text_node(text: str) -> yaml.Node:
 
 # What YAML 1.1 or 1.2 readers take for a number, a date, null or a truth value.
 _LOOKS_SPECIAL = re.compile(
-    r"(?i:y|n|yes|no|on|off|true|false|null|~|<<|=|)|[-+.]?[0-9][0-9a-fA-FxXoObB_:.,eE+TtZz -]*|[-+]?\.(?:inf|nan|INF|NAN|Inf|NaN)"
+    r"""(?i:y|n|yes|no|on|off|true|false|null|~|<<|=|)
+    |[-+.]?[0-9][0-9a-fA-FxXoObB_:.,eE+TtZz\ -]*
+    |[-+]?\.(?i:inf|nan)""",
+    re.VERBOSE,
 )
-# Text that comes back unchanged from a literal block.
-_LITERAL = re.compile(
-    r"(?:[^\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]*\n?)"
-)
+# Text that comes back unchanged from a literal block: it neither begins with space nor holds control characters.
+_CONTROL = r"\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff"
+_LITERAL = re.compile(rf"[^\s{_CONTROL}][^{_CONTROL}]*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 
 from django.db import models
 
@@ -41,6 +41,9 @@ class WorkflowVersion(models.Model):
     # Text, not a JsonTextField: the engine reads it straight into a plan.
     plan: models.TextField[str, str] = models.TextField()
     created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now_add=True)
+
+    if TYPE_CHECKING:
+        workflow_id: uuid.UUID | None
 
     class Meta:
         ordering = ["-created_at"]

@@ -61,5 +61,4 @@ def _checked(output: object, output_schema: JsonObject, node: str) -> JsonValue:
 
 
 def _place(path: str) -> str:
-    # For the whole value `violations` says `input`.
-    return "output" if path in ("", "input") else f"output.{path}"
+    return f"output.{path}" if path else "output"

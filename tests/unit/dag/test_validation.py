@@ -550,7 +550,7 @@ EDGES = st.builds(
     JSON
     | st.fixed_dictionaries(
         {"name": JSON, "nodes": st.lists(NODES | JSON, max_size=5) | JSON, "edges": st.lists(EDGES | JSON, max_size=5)},
-        optional={key: JSON for key in ("settings", "variables", "input_schema", "output", "labels", "other")},
+        optional=dict.fromkeys(("settings", "variables", "input_schema", "output", "labels", "other"), JSON),
     )
 )
 def test_no_document_makes_the_validator_raise(document):

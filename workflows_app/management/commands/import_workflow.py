@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{workflow.name}: {saved}, version {workflow.version}")
 
     def _owner(self, username: str | None) -> Any:
-        users = get_user_model()
+        users: Any = get_user_model()
         if username is not None:
             found = users.objects.filter(**{users.USERNAME_FIELD: username}).first()
             if found is None:
