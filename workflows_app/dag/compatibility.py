@@ -7,8 +7,9 @@ from workflows_app.dag.findings import Findings
 from workflows_app.dag.outline import NodeOutline, Outline
 from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.references import Use
+from workflows_app.dag.rendering import OPENING
 from workflows_app.dag.schema_reading import ALL_KINDS, SchemaReader, kind_of, spoken
-from workflows_app.dag.templates import OPENING, Templates
+from workflows_app.dag.templates import Templates
 from workflows_app.dag.types import JsonObject, JsonValue, NodeType, ToolInfo
 from workflows_app.dag.wording import Path, listed, quoted, shown
 

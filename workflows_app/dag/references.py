@@ -8,7 +8,8 @@ from workflows_app.dag.findings import Findings
 from workflows_app.dag.lineage import Lineage, Pair
 from workflows_app.dag.outline import EdgeOutline, Outline
 from workflows_app.dag.problems import ProblemCode
-from workflows_app.dag.templates import CLOSING, OPENING, ParsedText, Templates, texts_of
+from workflows_app.dag.rendering import CLOSING, OPENING
+from workflows_app.dag.templates import ParsedText, Templates, texts_of
 from workflows_app.dag.types import JsonObject, NodeType
 from workflows_app.dag.wording import Path, listed, quoted
 

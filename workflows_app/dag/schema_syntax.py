@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from urllib.parse import unquote
 
+from workflows_app.dag.patterns import PatternError, matcher
 from workflows_app.dag.types import JsonObject, JsonValue
 from workflows_app.dag.wording import Path, dotted, quoted, shown
 
@@ -41,7 +42,8 @@ def defect(schema: JsonValue) -> str | None:
                 return _at((*path, keyword), f"there must be {rule[1]}, not {shown(value)}")
     for path, part in parts:
         if (wrong := _wrong_pattern(part)) is not None:
-            return _at((*path, wrong[0]), f"{quoted(wrong[1])} is no valid regular expression")
+            keyword, pattern, reason = wrong
+            return _at((*path, keyword), f"{quoted(pattern)} is no valid regular expression: {reason}")
     return _wrong_reference(schema, parts)
 
 
@@ -101,8 +103,8 @@ def _parts(schema: JsonObject) -> Iterator[tuple[Path, JsonObject]]:
                 stack += [((*path, key, name), item) for name, item in value.items()]
 
 
-def _wrong_pattern(schema: JsonObject) -> tuple[str, str] | None:
-    """Keyword and text of the first regular expression that does not compile."""
+def _wrong_pattern(schema: JsonObject) -> tuple[str, str, str] | None:
+    """Keyword, text and reason of the first regular expression that cannot be used."""
     candidates: list[tuple[str, str]] = []
     if isinstance(pattern := schema.get("pattern"), str):
         candidates.append(("pattern", pattern))
@@ -110,9 +112,9 @@ def _wrong_pattern(schema: JsonObject) -> tuple[str, str] | None:
         candidates += [("patternProperties", name) for name in properties]
     for keyword, pattern in candidates:
         try:
-            _ = re.compile(pattern)
-        except (re.error, RecursionError, OverflowError):
-            return keyword, pattern
+            _ = matcher(pattern)
+        except PatternError as error:
+            return keyword, pattern, str(error)
     return None
 
 

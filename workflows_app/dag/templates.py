@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workflows_app.dag.expressions import Expression, ExpressionSyntaxError, compile_expression
-from workflows_app.dag.rendering import find_expressions
+from workflows_app.dag.rendering import CLOSING, OPENING, find_expressions
 from workflows_app.dag.types import JsonValue
 from workflows_app.dag.wording import Path, quoted
 
-OPENING = "${{"
-CLOSING = "}}"
 # The values in which expressions can be.
 _HOLDERS = (str, dict, list)
 

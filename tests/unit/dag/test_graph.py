@@ -1,5 +1,7 @@
 """The graph against networkx, on random graphs, and its errors."""
 
+import itertools
+
 import networkx
 import pytest
 from hypothesis import given
@@ -103,7 +105,7 @@ def test_there_is_one_cycle_for_every_cyclic_component(case):
     for path in found:
         assert path[0] == path[-1]
         assert len(set(path)) == len(path) - 1
-        assert all(plain.has_edge(a, b) for a, b in zip(path, path[1:], strict=False))
+        assert all(plain.has_edge(a, b) for a, b in itertools.pairwise(path))
 
 
 @given(graphs(), st.sampled_from(KEYS))
@@ -168,6 +170,6 @@ def test_the_path_of_a_cycle_begins_and_ends_with_the_same_node():
 
 def test_a_chain_that_is_deeper_than_the_stack_is_sorted_and_searched():
     keys = [str(number) for number in range(20_000)]
-    chain = list(zip(keys, keys[1:], strict=False))
+    chain = list(itertools.pairwise(keys))
     assert len(topological_sort(DAGGraph(keys, chain))) == len(keys)
     assert len(find_cycle(DAGGraph(keys, [*chain, (keys[-1], keys[0])]))) == len(keys) + 1

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -10,25 +9,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from workflows_app.dag.document import document_schema
-from workflows_app.dag.problems import ProblemCode, errors_of
+from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.types import Effect, ToolInfo
 from workflows_app.dag.validation import validate
 
-
-def tool(name, effect=Effect.NONE, **more):
-    return ToolInfo(name=name, effect=effect, **{"input_schema": {}, "output_schema": {}, **more})
-
-
 CATALOGUE = {
-    info.name: info
-    for info in [
-        tool("core.set"),
-        tool("market.prices"),
-        tool("market.rsi"),
-        tool("http.request", Effect.AT_MOST_ONCE, effects=frozenset({Effect.IDEMPOTENT})),
-        tool("mail.send", Effect.AT_MOST_ONCE),
-        tool("old.one", active=False),
-    ]
+    name: ToolInfo(name=name, effect=Effect.NONE, input_schema={}, output_schema={})
+    for name in ("core.set", "market.prices", "market.rsi")
 }
 
 EXAMPLE = {
@@ -287,170 +274,6 @@ def test_a_node_without_edges_is_isolated_unless_it_is_alone():
 def test_a_node_that_no_trigger_reaches_is_reported():
     problem = only(workflow([node("a"), node("b"), node("c")], [edge("start", "a"), edge("b", "c"), edge("a", "c")]))
     assert (problem.code, problem.node) == ("UNREACHABLE_NODE", "b")
-
-
-def condition(*edges):
-    return workflow([{"key": "c", "type": "condition"}, node("x"), node("y")], [edge("start", "c"), *edges])
-
-
-def test_a_condition_has_one_default():
-    problem = only(condition(edge("c", "x", default=True), edge("c", "y", default=True)))
-    assert (problem.code, problem.edge) == ("TWO_DEFAULTS", "c -> y")
-
-
-def test_a_condition_that_leads_nowhere_is_a_warning():
-    document = condition(edge("start", "x"), edge("start", "y"), edge("c", "x", handle="error"))
-    assert only(document).code == "DEAD_END_CONDITION"
-    assert not errors_of(validate(document, CATALOGUE))
-
-
-@pytest.mark.parametrize(
-    ("more", "field"),
-    [
-        ({"retry": {"max_retries": -1}}, "retry.max_retries"),
-        ({"retry": {"max_retries": True}}, "retry.max_retries"),
-        ({"retry": {"max_retries": 1001}}, "retry.max_retries"),
-        ({"retry": {"delay": "soon"}}, "retry.delay"),
-        ({"retry": {"delay": Decimal("-0.5")}}, "retry.delay"),
-        ({"retry": {"multiplier": 0}}, "retry.multiplier"),
-        ({"retry": {"max_delay": -1}}, "retry.max_delay"),
-        ({"retry": {"jitter": "some"}}, "retry.jitter"),
-        ({"retry": {"retry_on": "ValueError"}}, "retry.retry_on"),
-        ({"retry": {"retry_on": [1]}}, "retry.retry_on[0]"),
-        ({"retry": 3}, "retry"),
-        ({"timeout_seconds": 0}, "timeout_seconds"),
-        ({"timeout_seconds": True}, "timeout_seconds"),
-        ({"timeout_seconds": None}, "timeout_seconds"),
-        ({"inputs": 5}, "inputs"),
-        ({"inputs": "text"}, "inputs"),
-        ({"inputs": "${{ input }} "}, "inputs"),
-        ({"output_schema": {"type": "strin"}}, "output_schema"),
-        ({"output_schema": True}, "output_schema"),
-        ({"tool": ""}, "tool"),
-        ({"tool": 5}, "tool"),
-        ({"join": "some"}, "join"),
-        ({"on_error": "ignore"}, "on_error"),
-        ({"position": {"x": 1}}, "position.y"),
-        ({"position": {"x": 1, "y": "2"}}, "position.y"),
-        ({"name": 5}, "name"),
-        ({"effect": "idempotent"}, "effect"),
-        ({"effect": "some"}, "effect"),
-    ],
-)
-def test_a_node_that_is_set_up_wrongly_is_reported_at_its_field(more, field):
-    problem = only(workflow([node("a", **more)], [edge("start", "a")]))
-    assert (problem.code, problem.node, problem.field) == ("INVALID_CONFIG", "a", field)
-
-
-@pytest.mark.parametrize(
-    ("more", "field"),
-    [
-        ({"type": "tool"}, "tool"),
-        ({"type": "adapter"}, "output"),
-        ({"type": "aggregator", "strategy": "mean"}, "strategy"),
-        ({"type": "condition", "match": "some"}, "match"),
-        ({"type": "agent"}, "agent"),
-        ({"type": "agent", "provider": "p"}, "model"),
-        ({"type": "agent", "agent": "analyst", "model": "m"}, "agent"),
-        ({"type": "agent", "provider": "p", "model": "m", "limits": 5}, "limits"),
-    ],
-)
-def test_each_type_of_node_needs_its_configuration(more, field):
-    found = [(problem.code, problem.field) for problem in errors_of(validate(with_node(**more), CATALOGUE))]
-    assert found[0] == ("INVALID_CONFIG", field)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"type": "tool", "tool": "core.set", "timeout_seconds": Decimal("0.5"), "inputs": None, "position": None},
-        {"type": "tool", "tool": "core.set", "inputs": "${{ input }}"},
-        {"type": "tool", "tool": "http.request", "effect": "idempotent"},
-        {"type": "agent", "agent": "analyst"},
-        {"type": "agent", "provider": "p", "model": "m", "tools": ["core.set"], "prompt": "Say ${{ input.x }}"},
-        {"type": "adapter", "output": None},
-        {"type": "aggregator", "strategy": "sum", "field": "a.b"},
-    ],
-)
-def test_a_node_that_is_set_up_rightly_has_no_problems(more):
-    assert codes(with_node(**more)) == []
-
-
-@pytest.mark.parametrize(
-    ("more", "field"),
-    [
-        ({"scheduling": "lazy"}, "settings.scheduling"),
-        ({"max_parallel_nodes": 0}, "settings.max_parallel_nodes"),
-        ({"max_parallel_nodes": 10_001}, "settings.max_parallel_nodes"),
-        ({"timeout_seconds": 0}, "settings.timeout_seconds"),
-        ({"on_failure": None}, "settings.on_failure"),
-        ({"allow_concurrent": 1}, "settings.allow_concurrent"),
-    ],
-)
-def test_wrong_settings_are_reported_by_name(more, field):
-    problem = only({**workflow([]), "settings": more})
-    assert (problem.code, problem.field) == ("INVALID_CONFIG", field)
-
-
-def test_an_execution_may_be_without_a_time_limit():
-    assert codes({**workflow([]), "settings": {"timeout_seconds": None}}) == []
-
-
-@pytest.mark.parametrize(
-    ("more", "code", "field"),
-    [
-        ({"priority": "high"}, "INVALID_CONFIG", "priority"),
-        ({"priority": 2**31}, "INVALID_CONFIG", "priority"),
-        ({"condition": 5}, "INVALID_CONFIG", "condition"),
-        ({"condition": ""}, "INVALID_CONFIG", "condition"),
-        ({"default": "yes"}, "INVALID_CONFIG", "default"),
-        ({"default": True, "condition": "1 < 2"}, "INVALID_CONFIG", "default"),
-        ({"default": True, "handle": "error"}, "INVALID_CONFIG", "default"),
-        ({"handle": "fail"}, "INVALID_HANDLE", "handle"),
-        ({"label": None}, "INVALID_CONFIG", "label"),
-    ],
-)
-def test_an_edge_that_is_set_up_wrongly_is_reported_at_its_field(more, code, field):
-    document = condition(edge("c", "x", **more), edge("c", "y"), edge("start", "x"))
-    problem = only(document)
-    assert (problem.code, problem.edge, problem.field) == (code, "c -> x", field)
-
-
-def test_only_the_edges_of_a_condition_have_a_default():
-    assert only(workflow([node("a")], [edge("start", "a", default=True)])).code == "INVALID_CONFIG"
-
-
-def test_a_trigger_has_no_error_edge():
-    assert only(workflow([node("a")], [edge("start", "a", handle="error")])).code == "INVALID_HANDLE"
-
-
-def test_an_unknown_tool_is_answered_with_the_closest():
-    problem = only(with_node(type="tool", tool="market.price"))
-    assert (problem.code, problem.field) == ("UNKNOWN_TOOL", "tool")
-    assert "Did you mean 'market.prices'?" in problem.message
-
-
-def test_the_tools_of_an_agent_must_exist_too():
-    problem = only(with_node(type="agent", provider="p", model="m", tools=["core.set", "core.sett"]))
-    assert (problem.code, problem.field) == ("UNKNOWN_TOOL", "tools[1]")
-
-
-def test_a_tool_that_is_switched_off_cannot_be_used():
-    assert only(with_node(type="tool", tool="old.one")).code == "INACTIVE_TOOL"
-
-
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        ({"tool": "mail.send", "retry": {"max_retries": 1}}, ["RETRY_OF_AT_MOST_ONCE"]),
-        ({"tool": "mail.send", "retry": {"max_retries": 0}}, []),
-        ({"tool": "http.request", "retry": {"max_retries": 1}}, ["RETRY_OF_AT_MOST_ONCE"]),
-        ({"tool": "http.request", "effect": "idempotent", "retry": {"max_retries": 1}}, []),
-        ({"tool": "core.set", "retry": {"max_retries": 1}}, []),
-    ],
-)
-def test_a_retry_of_what_may_happen_once_only_is_a_warning(more, expected):
-    assert codes(with_node(type="tool", **more)) == expected
 
 
 def broken_everywhere():

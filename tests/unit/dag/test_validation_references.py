@@ -1,5 +1,7 @@
 """The validator: expressions, what they refer to, and whether it fits the declared schemas."""
 
+import itertools
+
 import pytest
 
 from workflows_app.dag.problems import errors_of
@@ -62,7 +64,7 @@ def workflow(nodes, edges, **more):
 def chain(*nodes, **more):
     """A document in which every node follows the one before."""
     keys = ["start", *(part["key"] for part in nodes)]
-    return workflow(list(nodes), [edge(a, b) for a, b in zip(keys, keys[1:], strict=False)], **more)
+    return workflow(list(nodes), [edge(a, b) for a, b in itertools.pairwise(keys)], **more)
 
 
 def problems(document):
@@ -133,7 +135,9 @@ def test_a_reference_to_a_missing_node_names_the_closest(root):
 
 def test_a_bare_name_in_a_template_is_answered_with_its_root():
     first, second, third = problems(
-        chain(node("rsi"), adapter("a", ["${{ period }}", "${{ rsi.value }}", "${{ inputs.x }}"]), variables={"period": 1})
+        chain(
+            node("rsi"), adapter("a", ["${{ period }}", "${{ rsi.value }}", "${{ inputs.x }}"]), variables={"period": 1}
+        )
     )
     assert {problem.code for problem in (first, second, third)} == {"UNKNOWN_REFERENCE"}
     assert "Did you mean 'vars.period'?" in first.message
@@ -229,7 +233,9 @@ def test_a_branch_of_a_condition_may_be_missing_behind_it():
     assert not errors_of([problem])
 
 
-@pytest.mark.parametrize("reference", ["default(nodes.x.v, 1)", "has(nodes.x)", "nodes.c.v", "nodes.start.v", "errors.x"])
+@pytest.mark.parametrize(
+    "reference", ["default(nodes.x.v, 1)", "has(nodes.x)", "nodes.c.v", "nodes.start.v", "errors.x"]
+)
 def test_what_is_provided_for_or_always_there_is_not_reported(reference):
     assert codes(fork(reference)) == []
 
@@ -257,7 +263,9 @@ def test_a_node_that_failed_has_no_output_behind_its_error_edge():
 
 
 def test_a_node_that_may_fail_and_go_on_may_have_no_output():
-    assert codes(chain(node("a", on_error="continue"), adapter("b", "${{ nodes.a.v }}"))) == ["REFERENCE_MAY_BE_SKIPPED"]
+    assert codes(chain(node("a", on_error="continue"), adapter("b", "${{ nodes.a.v }}"))) == [
+        "REFERENCE_MAY_BE_SKIPPED"
+    ]
 
 
 def test_the_output_of_the_workflow_says_which_nodes_may_be_missing():
@@ -375,5 +383,7 @@ def test_the_output_of_an_adapter_has_the_keys_of_its_template():
     ],
 )
 def test_schemas_that_refer_to_themselves_are_read_to_an_end(schema):
-    found = codes(chain(node("o", output_schema=schema), node("p", tool="prices", inputs={"symbol": "${{ nodes.o.v }}"})))
+    found = codes(
+        chain(node("o", output_schema=schema), node("p", tool="prices", inputs={"symbol": "${{ nodes.o.v }}"}))
+    )
     assert found == []
