@@ -150,11 +150,8 @@ class _Inputs:
             return ALL_KINDS, ""
         if not parsed.is_whole:
             return _TEXT, "text with expressions in it"
-        expression = parsed.expressions[0]
-        path = expression.references[0].path if len(expression.references) == 1 else ()
-        if len(path) < 2 or path[0] != "nodes" or expression.source.strip() != ".".join(path):
-            return ALL_KINDS, ""
-        if not self._outputs.knows(path[1]):
+        path = parsed.plain
+        if len(path) < 2 or path[0] != "nodes" or not self._outputs.knows(path[1]):
             return ALL_KINDS, ""
         reader = self._outputs.of(path[1])
         kinds = reader.kinds(reader.at(reader.root, path[2:]))

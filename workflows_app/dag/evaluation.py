@@ -1,10 +1,11 @@
 """What an expression does while it runs: reading names, keys and items, and knowing when something is not there."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, cast
+from itertools import islice
+from typing import Protocol, cast, override
 
-from workflows_app.dag.operations import Absent, Budget, ExpressionError, kind_of, shortened
+from workflows_app.dag.operations import Absent, Budget, ExpressionError, kind_of, quoted, shortened, shown
 
 # So many of an object's keys are named where one is missing.
 KEYS_NAMED = 8
@@ -36,6 +37,44 @@ class Frame:
 type Code = Callable[[Frame], object]
 
 
+class Remembered(Mapping[str, object]):
+    """A lazy mapping of the scope that is asked for each key once: reading may mean decoding much text."""
+
+    __slots__ = ("_lazy", "_read")
+
+    def __init__(self, lazy: Mapping[str, object]) -> None:
+        self._lazy = lazy
+        self._read: dict[str, object] = {}
+
+    @override
+    def __getitem__(self, key: str) -> object:
+        if key not in self._read:
+            self._read[key] = remembered(self._lazy[key])
+        return self._read[key]
+
+    @override
+    def __contains__(self, key: object) -> bool:
+        return key in self._read or key in self._lazy
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lazy)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._lazy)
+
+    def __bool__(self) -> bool:
+        return next(iter(self._lazy), None) is not None
+
+
+def remembered(value: object) -> object:
+    """The value; a lazy mapping as one that is read once."""
+    if not isinstance(value, Mapping) or isinstance(value, (dict, Remembered)):
+        return cast("object", value)
+    return Remembered(cast("Mapping[str, object]", value))
+
+
 def read_name(name: str) -> Code:
     """A name of the scope, looked up once in an evaluation."""
 
@@ -44,7 +83,7 @@ def read_name(name: str) -> Code:
         found = frame.read
         if name not in found:
             try:
-                found[name] = frame.scope.lookup(name)
+                found[name] = remembered(frame.scope.lookup(name))
             except KeyError:
                 raise Absent(f"The name '{name}' is not there.") from None
         return found[name]
@@ -58,9 +97,10 @@ def item_of(container: object, key: object, path: str) -> object:
         if not isinstance(key, str):
             raise ExpressionError(f"{path} is an object: its keys are text, not {kind_of(key)}.")
         try:
-            return container[key]
+            return cast("Mapping[str, object]", container)[key]
         except KeyError:
-            raise Absent(f"{path}.{shortened(key)} is not there; {_keys_of(container)}.") from None
+            known = _keys_of(cast("Mapping[str, object]", container))
+            raise Absent(f"{_spelled(path, key)} is not there; {known}.") from None
     if isinstance(container, list):
         if type(key) is not int:
             raise ExpressionError(f"{path} is a list: its index is a whole number, not {kind_of(key)}.")
@@ -69,14 +109,21 @@ def item_of(container: object, key: object, path: str) -> object:
         except IndexError:
             count = len(cast("list[object]", container))
             raise Absent(f"{path}[{key}] is not there: the list has {count} items.") from None
-    spelled = f"{path}.{shortened(key)}" if isinstance(key, str) else f"{path}[{key}]"
+    spelled = _spelled(path, key)
     if container is None:
         raise Absent(f"{spelled} is not there: {path} is null.")
     raise ExpressionError(f"{spelled} is not there: {path} is {kind_of(container)}.")
 
 
+def _spelled(path: str, key: object) -> str:
+    """The path of an item: `nodes.rsi`, `rows["a key"]`, `rows[3]`."""
+    if not isinstance(key, str):
+        return f"{path}[{shown(key) if isinstance(key, bool) else key}]"
+    return f"{path}.{key}" if key.isidentifier() and len(key) <= 60 else f"{path}[{quoted(key)}]"
+
+
 def _keys_of(container: Mapping[str, object]) -> str:
-    keys = list(container)
+    keys = list(islice(container, KEYS_NAMED + 1))
     if not keys:
         return "the object is empty"
     named = ", ".join(shortened(key) for key in keys[:KEYS_NAMED])
@@ -108,6 +155,8 @@ def bind(names: Sequence[str], value: object) -> Mapping[str, object]:
     """A comprehension's names for one item."""
     if len(names) == 1:
         return {names[0]: value}
-    if not isinstance(value, list) or len(cast("list[object]", value)) != len(names):
-        raise ExpressionError(f"{', '.join(names)} need a list of {len(names)} items, not {kind_of(value)}.")
-    return dict(zip(names, cast("list[object]", value), strict=True))
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    if len(items) != len(names):
+        found = f"one of {len(items)}" if isinstance(value, list) else kind_of(value)
+        raise ExpressionError(f"{', '.join(names)} need a list of {len(names)} items, not {found}.")
+    return dict(zip(names, items, strict=True))

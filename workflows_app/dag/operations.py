@@ -14,6 +14,8 @@ from decimal import (
     DivisionByZero,
     InvalidOperation,
     Overflow,
+    Subnormal,
+    Underflow,
 )
 from typing import cast, override
 
@@ -24,14 +26,15 @@ MAX_DEPTH = 50
 MAX_STEPS = 10_000
 MAX_TEXT = 64 * 1024
 # So many characters of a text cost as much as one item of a list.
-TEXT_PER_STEP = 64
+TEXT_PER_STEP = 32
+_LONGEST_QUOTED = 60
 
 NUMBERS = Context(
     prec=64,
     rounding=ROUND_HALF_EVEN,
     Emin=-jsontext.MAX_EXPONENT,
     Emax=jsontext.MAX_EXPONENT,
-    traps=[DivisionByZero, InvalidOperation, Overflow],
+    traps=[DivisionByZero, InvalidOperation, Overflow, Subnormal, Underflow],
 )
 
 
@@ -102,6 +105,24 @@ def shortened(text: str, length: int = 60) -> str:
     return text if len(text) <= length else f"{text[:length]}..."
 
 
+def quoted(text: str) -> str:
+    """Data within a message: whole, so that a secret in it is found and hidden, or not at all."""
+    return f"'{text}'" if len(text) <= _LONGEST_QUOTED else f"a text of {len(text)} characters"
+
+
+def shown(value: object) -> str:
+    """An operand within a message."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | Decimal():
+            return f"the number {value}"
+        case str():
+            return f"the text {quoted(value)}" if len(value) <= _LONGEST_QUOTED else quoted(value)
+        case _:
+            return kind_of(value)
+
+
 def kind_of(value: object) -> str:
     match value:
         case None:
@@ -129,12 +150,15 @@ def within_bounds(value: object) -> object:
     if type(value) is int:
         if not -jsontext.MAX_INTEGER < value < jsontext.MAX_INTEGER:
             raise LimitExceeded("The result is an integer of more than 256 bits.")
-    elif type(value) is Decimal:
-        if value and value.adjusted() < -jsontext.MAX_EXPONENT:
-            raise LimitExceeded(f"The result {value:.6e} is closer to zero than 1e-{jsontext.MAX_EXPONENT}.")
-    elif isinstance(value, str) and len(value) > MAX_TEXT:
-        raise LimitExceeded(f"The result is text of more than {MAX_TEXT} characters.")
+    elif isinstance(value, str) and is_too_long(value):
+        raise LimitExceeded(f"The result is text of more than {MAX_TEXT} bytes.")
     return value
+
+
+def is_too_long(text: str, limit: int = MAX_TEXT) -> bool:
+    """Whether a text has more bytes in UTF-8 than it may have."""
+    # Most text is short or ASCII: it needs no encoding.
+    return len(text) > limit or (len(text) * 4 > limit and not text.isascii() and len(text.encode()) > limit)
 
 
 def to_decimal(value: object) -> Decimal:
@@ -156,13 +180,15 @@ def binary(sign: str, left: object, right: object, budget: Budget) -> object:
     except DecimalException:
         raise LimitExceeded(f"The result of {sign} is no number within 64 digits and 1e+-308.") from None
     if result is None:
-        raise ExpressionError(f"{sign} does not work on {kind_of(left)} and {kind_of(right)}.")
+        raise ExpressionError(f"{sign} does not work on {shown(left)} and {shown(right)}.")
     return result
 
 
 def _other_binary(sign: str, left: object, right: object, budget: Budget) -> object:
     if isinstance(left, datetime):
         return _time_binary(sign, left, right)
+    if isinstance(right, datetime) and sign == "+":
+        return _time_binary(sign, right, left)
     if sign != "+" or type(left) is not type(right):
         return None
     budget.spend_on(left)
@@ -178,13 +204,13 @@ def _time_binary(sign: str, left: datetime, right: object) -> object:
     """A time plus or minus seconds is a time; the difference of two is a number of seconds."""
     try:
         if sign == "-" and isinstance(right, datetime):
-            span = left - right
+            span = utc(left) - utc(right)
             microseconds = span.days * 86_400_000_000 + span.seconds * 1_000_000 + span.microseconds
             return Decimal(microseconds).scaleb(-6).normalize(NUMBERS) + 0
         if sign in "+-" and is_number(right):
             span = timedelta(microseconds=int(to_decimal(right) * 1_000_000))
-            return left + span if sign == "+" else left - span
-    except (OverflowError, ValueError):
+            return utc(left) + span if sign == "+" else utc(left) - span
+    except (OverflowError, ValueError, DecimalException):
         raise LimitExceeded(f"{left:%Y-%m-%d} {sign} {right} seconds is outside the years 1 to 9999.") from None
     return None
 
@@ -251,13 +277,13 @@ def negate(value: object) -> object:
         return -value
     if type(value) is Decimal:
         return NUMBERS.minus(value)
-    raise ExpressionError(f"- does not work on {kind_of(value)}.")
+    raise ExpressionError(f"- does not work on {shown(value)}.")
 
 
 def plus(value: object) -> object:
     if is_number(value):
         return value
-    raise ExpressionError(f"+ does not work on {kind_of(value)}.")
+    raise ExpressionError(f"+ does not work on {shown(value)}.")
 
 
 def equal(left: object, right: object, budget: Budget) -> bool:
@@ -266,8 +292,12 @@ def equal(left: object, right: object, budget: Budget) -> bool:
         return _equal_lists(cast("list[object]", left), cast("list[object]", right), budget)
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return _equal_objects(cast("_Object", left), cast("_Object", right), budget)
-    if isinstance(left, str):
-        budget.spend_on(left)
+    if isinstance(left, str) and isinstance(right, str):
+        # Texts of different length are different at once; a text may also be a member of an enumeration.
+        budget.spend_on(left if len(left) == len(right) else "")
+        return left == right
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return utc(left) == utc(right)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     one: object = cast("int", left)
@@ -299,8 +329,10 @@ def order(sign: str, left: object, right: object, budget: Budget) -> bool:
         or (isinstance(left, datetime) and isinstance(right, datetime))
     )
     if not comparable:
-        raise ExpressionError(f"{sign} does not compare {kind_of(left)} with {kind_of(right)}.")
+        raise ExpressionError(f"{sign} does not compare {shown(left)} with {shown(right)}.")
     budget.spend_on(left)
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        left, right = utc(left), utc(right)
     match sign:
         case "<":
             return left < right  # pyright: ignore[reportOperatorIssue, reportUnknownVariableType]
@@ -325,7 +357,7 @@ def contains(container: object, item: object, budget: Budget) -> bool:
         case Mapping():
             return isinstance(item, str) and item in container
         case _:
-            raise ExpressionError(f"in does not look for {kind_of(item)} in {kind_of(container)}.")
+            raise ExpressionError(f"in does not look for {shown(item)} in {shown(container)}.")
 
 
 def plain(value: object, budget: Budget) -> object:

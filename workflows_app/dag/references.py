@@ -64,10 +64,9 @@ def check_references(outline: Outline, templates: Templates, findings: Findings)
     for site in _sites(outline, templates, findings):
         for message in site.parsed.errors:
             findings.add(ProblemCode.INVALID_EXPRESSION, message, site.path)
-        for expression in site.parsed.expressions:
-            for reference in expression.references:
-                if (key := names.check(reference, site)) is not None:
-                    uses.append(Use(path=site.path, at=site.at, edge=site.edge, key=key, reference=reference))
+        for reference in site.parsed.references:
+            if (key := names.check(reference, site)) is not None:
+                uses.append(Use(path=site.path, at=site.at, edge=site.edge, key=key, reference=reference))
     _check_order(outline, uses, findings)
     return uses
 

@@ -1,7 +1,9 @@
 """From source to Python's syntax tree, and what to say where that fails or goes too far."""
 
 import ast
+import keyword
 import re
+import threading
 import warnings
 
 from workflows_app.dag.operations import ExpressionSyntaxError
@@ -19,6 +21,12 @@ _NOT_ALLOWED: dict[type[ast.AST], str] = {
 }
 
 
+_OUTSIDE = re.compile(r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[\t\n\r\f]""", re.DOTALL)
+# What Python's parser may warn of, besides backslashes: `1if x`.
+_SUSPECT_NUMBER = re.compile(r"[0-9][A-Za-z_]")
+_QUIET = threading.Lock()
+
+
 def why_not(node: ast.AST) -> str:
     """Why a part of Python's syntax is refused; a sentence."""
     return f"{_NOT_ALLOWED.get(type(node), f'{type(node).__name__} is not part of the language')}."
@@ -26,16 +34,12 @@ def why_not(node: ast.AST) -> str:
 
 def parse(source: str) -> ast.expr:
     """The tree of an expression, its offsets counted in bytes of `source`. Raises `ExpressionSyntaxError`."""
-    # A line break means nothing, and offsets stay as they are.
-    text = re.sub(r"[\t\n\r\f]", " ", source)
+    text = _OUTSIDE.sub(_spaced, source)
     indent = len(text) - len(text.lstrip(" "))
     try:
-        with warnings.catch_warnings():
-            # A pattern such as '\\d' is fine here.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text[indent:], mode="eval").body
+        tree = _parsed(text[indent:])
     except SyntaxError as error:
-        raise _explained(source, error) from None
+        raise _explained(source, error, indent) from None
     except (ValueError, MemoryError, RecursionError):
         raise ExpressionSyntaxError("The expression is nested too deeply, or holds U+0000.") from None
     if "#" in text[indent + characters(text[indent:], tree.end_col_offset or 0) :]:
@@ -45,6 +49,24 @@ def parse(source: str) -> ast.expr:
             node.col_offset += indent
             node.end_col_offset += indent
     return tree
+
+
+def _spaced(match: re.Match[str]) -> str:
+    """A line break outside of texts means nothing, and offsets stay as they are; inside, it would move them."""
+    if match["text"] is None:
+        return " "
+    if "\n" in match["text"] or "\r" in match["text"]:
+        raise ExpressionSyntaxError("A text ends on the line on which it begins: write \\n in it.", position=match.start())
+    return match["text"]
+
+
+def _parsed(text: str) -> ast.expr:
+    if "\\" not in text and not _SUSPECT_NUMBER.search(text):
+        return ast.parse(text, mode="eval").body
+    # A pattern such as '\d' is fine here. Warnings are switched off for the whole process: one thread at a time.
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode="eval").body
 
 
 def characters(text: str, byte_offset: int) -> int:
@@ -61,13 +83,16 @@ _HINTS = (
 )
 
 
-def _explained(source: str, error: SyntaxError) -> ExpressionSyntaxError:
+def _explained(source: str, error: SyntaxError, indent: int) -> ExpressionSyntaxError:
     if not source.strip():
         return ExpressionSyntaxError("The expression is empty.")
     outside = re.sub(r"'[^']*'|\"[^\"]*\"", "''", source)
     for pattern, hint in _HINTS:
         if re.search(pattern, outside):
             return ExpressionSyntaxError(f"This is no expression: {hint}.")
+    for word in re.findall(r"\.\s*([A-Za-z]+)", outside):
+        if keyword.iskeyword(word):
+            return ExpressionSyntaxError(f'\'{word}\' is a reserved word: write ["{word}"] instead of .{word}.')
     reason = error.msg.rstrip(".")
-    position = None if error.offset is None else max(0, error.offset - 1)
+    position = None if error.offset is None else min(len(source), max(0, error.offset - 1) + indent)
     return ExpressionSyntaxError(f"This is no expression: {reason}.", position=position)

@@ -1,24 +1,33 @@
 """Finds and compiles the expressions of a document, each text once."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from keyword import iskeyword
 
-from workflows_app.dag.expressions import Expression, ExpressionSyntaxError, compile_expression
+from workflows_app.dag.expressions import ExpressionSyntaxError, Reference, compile_expression
 from workflows_app.dag.rendering import CLOSING, OPENING, find_expressions
 from workflows_app.dag.types import JsonValue
 from workflows_app.dag.wording import Path, quoted
 
 # The values in which expressions can be.
 _HOLDERS = (str, dict, list)
+# A text that is nothing but one dotted reference, as most are: what it says is plain without compiling it.
+_PLAIN = re.compile(r"\$\{\{ *((?:nodes|errors|input|vars)(?:\.[A-Za-z][A-Za-z0-9_]*){1,8}) *\}\}")
 
 
 @dataclass(slots=True, kw_only=True)
 class ParsedText:
-    """A text with expressions. `is_whole`: it is one expression and nothing else, and keeps its type."""
+    """What a text with expressions refers to, and what is wrong with it.
 
-    expressions: tuple[Expression, ...] = ()
+    `is_whole`: it is one expression and nothing else, and keeps its type. `plain`: the path of that expression
+    where it is nothing but one dotted reference; else empty.
+    """
+
+    references: tuple[Reference, ...] = ()
     errors: tuple[str, ...] = ()
     is_whole: bool = False
+    plain: tuple[str, ...] = ()
 
 
 class Templates:
@@ -33,7 +42,7 @@ class Templates:
     def text(self, text: str) -> ParsedText:
         """The expressions in `${{ }}` in a text."""
         if (parsed := self._texts.get(text)) is None:
-            parsed = self._texts[text] = _parse(text)
+            parsed = self._texts[text] = _plain(text) or _parse(text)
         return parsed
 
     def condition(self, source: str) -> ParsedText:
@@ -63,6 +72,14 @@ def texts_of(template: JsonValue, path: Path) -> Iterator[tuple[Path, str]]:
             stack += reversed(items)
 
 
+def _plain(text: str) -> ParsedText | None:
+    match = _PLAIN.fullmatch(text)
+    path = tuple(match[1].split(".")) if match else ()
+    if not path or any(map(iskeyword, path)):
+        return None
+    return ParsedText(references=(Reference(path=path, guarded=False, position=0),), is_whole=True, plain=path)
+
+
 def _parse(text: str) -> ParsedText:
     try:
         sources = [found.source for found in find_expressions(text)]
@@ -73,14 +90,20 @@ def _parse(text: str) -> ParsedText:
 
 
 def _compile(sources: list[str], *, is_whole: bool) -> ParsedText:
-    expressions: list[Expression] = []
+    references: list[Reference] = []
     errors: list[str] = []
     for source in sources:
         try:
-            expressions.append(compile_expression(source))
+            references += compile_expression(source).references
         except ExpressionSyntaxError as error:
             errors.append(_sentence(source, error))
-    return ParsedText(expressions=tuple(expressions), errors=tuple(errors), is_whole=is_whole)
+    only = references[0].path if is_whole and len(references) == 1 else ()
+    return ParsedText(
+        references=tuple(references),
+        errors=tuple(errors),
+        is_whole=is_whole,
+        plain=only if sources[:1] == [".".join(only)] else (),
+    )
 
 
 def _sentence(source: str, error: ExpressionSyntaxError) -> str:
