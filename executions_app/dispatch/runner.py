@@ -5,7 +5,6 @@ import random
 import traceback
 import uuid
 from collections.abc import Callable
-from datetime import datetime
 
 import uuid_utils
 
@@ -19,13 +18,14 @@ from executions_app.engine.run import execute
 from executions_app.engine.states import Reason
 from executions_app.live.events import Observer
 from executions_app.models import WorkflowExecution, querysets
+from executions_app.models.querysets import Claim
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.thread import recorder
 from executions_app.recorder.writer import Run
 from executions_app.signals import execution_finished
-from workflows_app.dag.types import Scheduling
+from workflows_app.dag.plan import Plan
 from workflows_app.processors.registry import PROCESSORS
-from workflows_app.services.compile import plan_of
+from workflows_app.services.compile import plan_by_id
 
 
 async def run(
@@ -42,16 +42,17 @@ async def run(
     claimed = await in_recorder(lambda: _claim(execution_id))
     if claimed is None:
         return False
-    execution, fence, started_at = claimed
+    claim, plan = claimed
     token = cancel or CancelToken()
-    work = asyncio.create_task(_walk(execution, fence, started_at, token, observe), name=f"execution {execution_id}")
+    work = asyncio.create_task(_walk(execution_id, claim, plan, token, observe), name=f"execution {execution_id}")
     try:
         await asyncio.shield(work)
     except asyncio.CancelledError:
         token.request(Reason.USER)
         await work
         raise
-    await in_recorder(lambda: _announce(execution_id))
+    if execution_finished.has_listeners(WorkflowExecution):
+        await in_recorder(lambda: _announce(execution_id))
     return True
 
 
@@ -60,31 +61,23 @@ async def in_recorder[T](function: Callable[[], T]) -> T:
     return await asyncio.wrap_future(recorder.call(function))
 
 
-def _claim(execution_id: uuid.UUID) -> tuple[WorkflowExecution, int, datetime] | None:
+def _claim(execution_id: uuid.UUID) -> tuple[Claim, Plan] | None:
     claim = querysets.claim(execution_id)
-    if claim is None:
-        return None
-    execution = WorkflowExecution.objects.select_related("version").get(pk=execution_id)
-    return execution, claim.fence, claim.started_at
+    return None if claim is None else (claim, plan_by_id(claim.version_id))
 
 
 async def _walk(
-    execution: WorkflowExecution,
-    fence: int,
-    started_at: datetime,
-    cancel: CancelToken,
-    observe: Observer | None,
+    execution_id: uuid.UUID, claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer | None
 ) -> None:
-    plan = plan_of(execution.version)
     context = ExecutionContext(
         plan,
-        execution.input,
-        execution_id=str(execution.id),
-        trigger_type=execution.trigger_type,
-        started_at=started_at,
+        claim.input,
+        execution_id=str(execution_id),
+        trigger_type=claim.trigger_type,
+        started_at=claim.started_at,
     )
-    sink = RecordingSink(Run(execution_id=execution.id, fence=fence, plan=plan), observe=observe)
-    with listed(execution.id, cancel):
+    sink = RecordingSink(Run(execution_id=execution_id, fence=claim.fence, plan=plan), observe=observe)
+    with listed(execution_id, cancel):
         try:
             _ = await execute(
                 context,
@@ -92,14 +85,14 @@ async def _walk(
                 sink=sink,
                 ports=_ports(),
                 cancel=cancel,
-                scheduling=Scheduling(execution.scheduling),
+                scheduling=claim.scheduling,
             )
         except OwnershipLost:
             # Another owner writes the record now.
             return
         except Exception as error:  # noqa: BLE001 - a run that cannot go on must still end
             problem = _problem(error)
-            _ = await in_recorder(lambda: querysets.fail_run(execution.id, fence, problem))
+            _ = await in_recorder(lambda: querysets.fail_run(execution_id, claim.fence, problem))
 
 
 def _problem(error: Exception) -> dict[str, object]:

@@ -28,7 +28,7 @@ class ExecutionContext:
     def __init__(
         self,
         plan: Plan,
-        input_data: JsonObject | None = None,
+        input_data: JsonObject | str | None = None,
         *,
         execution_id: str = "",
         trigger_type: str = "manual",
@@ -38,7 +38,8 @@ class ExecutionContext:
         self.execution_id = execution_id
         self.trigger_type = trigger_type
         self.started_at = started_at
-        self._input: str = jsontext.dumps({} if input_data is None else input_data)
+        # A string is JSON text of an object.
+        self._input: str = input_data if isinstance(input_data, str) else jsontext.dumps(input_data or {})
         self._variables: str = jsontext.dumps(plan.variables)
         self._outputs: dict[int, str] = {}
         self._errors: dict[int, ErrorInfo] = {}

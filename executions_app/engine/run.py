@@ -19,7 +19,6 @@ from executions_app.engine.attempt import (
     MESSAGE_LIMIT,
     Attempt,
     Cancelled,
-    Failed,
     Outcome,
     Succeeded,
     failure,

@@ -19,6 +19,7 @@ from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
+from workflows_app.dag.types import Scheduling
 
 EXECUTIONS = WorkflowExecution._meta.db_table
 NODES = NodeExecution._meta.db_table
@@ -31,7 +32,8 @@ LOCK_AND_NUMBER = f"""
 CLAIM = f"""
     UPDATE {EXECUTIONS}
     SET status = 'running', fence = fence + 1, started_at = COALESCE(started_at, %s), last_seq = last_seq + 1
-    WHERE id = %s AND status = 'pending' RETURNING fence, last_seq, started_at"""
+    WHERE id = %s AND status = 'pending'
+    RETURNING fence, last_seq, started_at, version_id, input, trigger_type, scheduling"""
 
 # A cancel that was asked for before the end wins over completion; the row's lock decides which came first.
 END = f"""
@@ -87,10 +89,15 @@ INSERT_NODE = f"""
 
 
 class Claim(NamedTuple):
-    """What the owner of a run needs to write: the fence that it was given."""
+    """What the owner of a run needs: the fence that it was given, and what there is to do."""
 
     fence: int
     started_at: datetime
+    version_id: uuid.UUID
+    # JSON text.
+    input: str
+    trigger_type: str
+    scheduling: Scheduling
 
 
 def db_id(execution_id: uuid.UUID) -> Any:
@@ -147,9 +154,16 @@ def claim(execution_id: uuid.UUID) -> Claim | None:
         row = cursor.fetchone()
         if row is None:
             return None
-        fence, seq, started_at = row
+        fence, seq, started_at, version_id, input_text, trigger_type, scheduling = row
         write_log(cursor, execution_id, seq, "execution.running", "Execution started.", data={"fence": fence})
-    return Claim(fence=fence, started_at=_aware(started_at))
+    return Claim(
+        fence=fence,
+        started_at=_aware(started_at),
+        version_id=uuid.UUID(str(version_id)),
+        input=input_text,
+        trigger_type=trigger_type,
+        scheduling=Scheduling(scheduling),
+    )
 
 
 def request_cancel(execution_id: uuid.UUID) -> None:

@@ -51,22 +51,21 @@ def start(request: StartRequest) -> Accepted:
     Raises `InvalidDefinition`, `InvalidInput`, `InactiveWorkflow`, `AlreadyRunning`, `IdempotencyConflict`;
     then nothing is on record.
     """
-    with transaction.atomic():
-        version = _snapshot(request.target)
-        plan = plan_of(version)
+    version = _snapshot(request.target)
+    plan = plan_of(version)
+    before = _accepted_before(request)
+    if before is not None:
+        return Accepted(execution=before, created=False)
+    _check_input(plan, request.input)
+    try:
+        with transaction.atomic():
+            return Accepted(execution=_accept(request, version, plan), created=True)
+    except IntegrityError:
+        # Somebody else was first, with the same key or with a run of an exclusive workflow.
         before = _accepted_before(request)
         if before is not None:
             return Accepted(execution=before, created=False)
-        _check_input(plan, request.input)
-        try:
-            with transaction.atomic():
-                return Accepted(execution=_accept(request, version, plan), created=True)
-        except IntegrityError:
-            # Somebody else was first, with the same key or with a run of an exclusive workflow.
-            before = _accepted_before(request)
-            if before is not None:
-                return Accepted(execution=before, created=False)
-            raise _refusal(version) from None
+        raise _refusal(version) from None
 
 
 def _snapshot(target: Workflow | Source) -> WorkflowVersion:

@@ -2,9 +2,8 @@
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, cast
 
 from workflows_app.dag import functions, jsontext, syntax
@@ -24,6 +23,9 @@ class Reference:
     guarded: bool
     position: int
 
+
+# The items of a comprehension, one by one.
+type Generate = Callable[[Frame], Iterator[object]]
 
 _CONSTANTS = {"null": None, "true": True, "false": False}
 _BINARY: dict[type[ast.operator], str] = {
@@ -99,6 +101,15 @@ class Compiler:
         self.refer((name,), node)
         return read_name(name)
 
+    def spending(self, code: Code) -> Code:
+        """The same, paid for: what needs no operator of its own is not free of charge in a comprehension."""
+
+        def pay(frame: Frame) -> object:
+            frame.budget.spend(1)
+            return code(frame)
+
+        return pay
+
     def checked_name(self, name: str, node: ast.expr) -> str:
         # Python's parser normalises names: what looks like another name in the source is refused as well.
         if name.startswith("__") or not name.isascii() or not self.text(node).isascii():
@@ -121,13 +132,13 @@ class Compiler:
         container = self.code(node.value, depth)
         index = self.code(node.slice, depth)
         path = self.text(node.value)
-        return lambda frame: item_of(container(frame), index(frame), path)
+        return self.spending(lambda frame: item_of(container(frame), index(frame), path))
 
     def access(self, node: ast.expr, value: ast.expr, key: str, depth: int) -> Code:
         """`value.key`: one closure, and one longer reference where `value` is one already."""
         before = len(self.references)
         container = self.code(value, depth)
-        if len(self.references) > before and _is_static(value):
+        if len(self.references) > before and syntax.is_static(value):
             last = self.references.pop()
             self.refer((*last.path, key), node)
         path = self.text(value)
@@ -154,11 +165,11 @@ class Compiler:
         operand = self.code(node.operand, depth)
         match node.op:
             case ast.Not():
-                return lambda frame: not operand(frame)
+                return self.spending(lambda frame: not operand(frame))
             case ast.USub():
-                return lambda frame: ops.negate(operand(frame))
+                return self.spending(lambda frame: ops.negate(operand(frame)))
             case ast.UAdd():
-                return lambda frame: ops.plus(operand(frame))
+                return self.spending(lambda frame: ops.plus(operand(frame)))
             case _:
                 raise self.refused(node.op)
 
@@ -259,6 +270,10 @@ class Compiler:
             return self.special_call(name, node, depth)
         if name not in functions.FUNCTIONS:
             raise self.unknown_function(name, node)
+        if (problem := functions.wrong_count(name, len(node.args))) is not None:
+            raise ExpressionSyntaxError(problem, position=self.position(node))
+        if name in functions.OF_GENERATORS and isinstance(node.args[0], ast.GeneratorExp) and len(node.args) == 1:
+            return self.call_of_generator(name, node.args[0], depth)
         arguments = [self.code(argument, depth) for argument in node.args]
 
         def call(frame: Frame) -> object:
@@ -267,11 +282,21 @@ class Compiler:
 
         return call
 
+    def call_of_generator(self, name: str, node: ast.GeneratorExp, depth: int) -> Code:
+        """`any` and `all` stop at the first item that decides, as Python's do; the others take a list."""
+        generate = self.comprehension(node, depth)
+        if name not in ("any", "all"):
+            return self.spending(lambda frame: functions.call(name, [list(generate(frame))], frame.budget))
+        decisive = name == "any"
+
+        def decide(frame: Frame) -> object:
+            frame.budget.spend(1)
+            return decisive if any(bool(item) is decisive for item in generate(frame)) else not decisive
+
+        return decide
+
     def unknown_function(self, name: str, node: ast.Call) -> ExpressionSyntaxError:
-        known = sorted({*functions.FUNCTIONS, *functions.SPECIAL_FUNCTIONS})
-        near = get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]}()?" if near else f"There are {', '.join(known)}."
-        return ExpressionSyntaxError(f"There is no function {_shown(name)}(). {hint}", position=self.position(node))
+        return ExpressionSyntaxError(functions.unknown(name), position=self.position(node))
 
     def special_call(self, name: str, node: ast.Call, depth: int) -> Code:
         least, _most = functions.SPECIAL_FUNCTIONS[name]
@@ -281,21 +306,35 @@ class Compiler:
                 f"{name}() takes {least} {many}, not {len(node.args)}.", position=self.position(node)
             )
         if name == "now":
-            return lambda frame: ops.utc(frame.scope.now)
+            return self.spending(lambda frame: ops.utc(frame.scope.now))
         outer, self.guarded = self.guarded, True
         value = self.code(node.args[0], depth)
         self.guarded = outer
         if name == "has":
-            return lambda frame: or_null(value, frame) is not None
+            return self.spending(lambda frame: or_null(value, frame) is not None)
         fallback = self.code(node.args[1], depth)
 
         def default(frame: Frame) -> object:
+            frame.budget.spend(1)
             found = or_null(value, frame)
             return fallback(frame) if found is None else found
 
         return default
 
-    def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp, depth: int) -> Code:
+    def list_comprehension(self, node: ast.ListComp, depth: int) -> Code:
+        generate = self.comprehension(node, depth)
+        return lambda frame: list(generate(frame))
+
+    def dict_comprehension(self, node: ast.DictComp, depth: int) -> Code:
+        generate = self.comprehension(node, depth)
+        return lambda frame: dict(cast("Iterator[tuple[str, object]]", generate(frame)))
+
+    def generator(self, node: ast.GeneratorExp, _depth: int) -> Code:
+        known = ", ".join(sorted(functions.OF_GENERATORS))
+        reason = f"A comprehension stands in brackets, [x for x in items], or alone in a call of {known}."
+        raise ExpressionSyntaxError(reason, position=self.position(node))
+
+    def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp, depth: int) -> Generate:
         if self.comprehending or len(node.generators) != 1:
             raise ExpressionSyntaxError(
                 "A comprehension has one `for`, and no comprehension inside.", position=self.position(node)
@@ -303,40 +342,38 @@ class Compiler:
         (clause,) = node.generators
         if clause.is_async:
             raise self.refused(node)
+        self.comprehending = True
         source = self.code(clause.iter, depth)
         names = self.targets(clause.target)
         outer = self.bound
-        self.comprehending, self.bound = True, self.bound | set(names)
+        self.bound |= set(names)
         conditions = [self.code(condition, depth) for condition in clause.ifs]
-        if isinstance(node, ast.DictComp):
-            key, value = self.code(node.key, depth), self.code(node.value, depth)
-            item: Code = lambda frame: (key_of(key(frame)), ops.plain(value(frame), frame.budget))  # noqa: E731
-        else:
-            element = self.code(node.elt, depth)
-            item = lambda frame: ops.plain(element(frame), frame.budget)  # noqa: E731
+        item = self.item(node, depth)
         self.comprehending, self.bound = False, outer
-        build = cast(Callable[[list[Any]], object], dict if isinstance(node, ast.DictComp) else list)
         text = self.text(clause.iter)
 
-        def comprehend(frame: Frame) -> object:
-            outside = frame.names
-            results: list[Any] = []
-            try:
-                for found in iterate(source(frame), text):
-                    frame.budget.spend(1)
-                    frame.names = {**outside, **bind(names, found)}
-                    if all(condition(frame) for condition in conditions):
-                        results.append(item(frame))
-            finally:
-                frame.names = outside
-            return build(results)
+        def generate(frame: Frame) -> Iterator[object]:
+            for found in iterate(source(frame), text):
+                frame.budget.spend(1)
+                frame.names = bind(names, found)
+                if all(condition(frame) for condition in conditions):
+                    yield item(frame)
 
-        return comprehend
+        return generate
+
+    def item(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp, depth: int) -> Code:
+        if not isinstance(node, ast.DictComp):
+            element = self.code(node.elt, depth)
+            return lambda frame: ops.plain(element(frame), frame.budget)
+        key, value = self.code(node.key, depth), self.code(node.value, depth)
+        return lambda frame: (key_of(key(frame)), ops.plain(value(frame), frame.budget))
 
     def targets(self, target: ast.expr) -> tuple[str, ...]:
         names = target.elts if isinstance(target, ast.Tuple) else [target]
         if not all(isinstance(name, ast.Name) for name in names):
             raise ExpressionSyntaxError("A comprehension's target is a name, or names.", position=self.position(target))
+        if not names or any(cast(ast.Name, name).id in _CONSTANTS for name in names):
+            raise ExpressionSyntaxError("A comprehension's target is a new name.", position=self.position(target))
         return tuple(self.checked_name(cast(ast.Name, name).id, name) for name in names)
 
 
@@ -353,21 +390,10 @@ _METHODS: dict[type[ast.AST], Callable[[Compiler, Any, int], Code]] = {
     ast.List: Compiler.list_,
     ast.Dict: Compiler.dict_,
     ast.Call: Compiler.call,
-    ast.ListComp: Compiler.comprehension,
-    ast.GeneratorExp: Compiler.comprehension,
-    ast.DictComp: Compiler.comprehension,
+    ast.ListComp: Compiler.list_comprehension,
+    ast.GeneratorExp: Compiler.generator,
+    ast.DictComp: Compiler.dict_comprehension,
 }
-
-
-def _is_static(node: ast.expr) -> bool:
-    """Whether a node is a name with constant keys: the first part of a longer reference."""
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        if isinstance(node, ast.Subscript) and not (
-            isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
-        ):
-            return False
-        node = node.value
-    return isinstance(node, ast.Name)
 
 
 def _shown(text: str) -> str:

@@ -31,7 +31,7 @@ class Frame:
         self.scope = scope
         self.budget = Budget()
         self.read: dict[str, object] = {}
-        self.names: dict[str, object] = {}
+        self.names: Mapping[str, object] = {}
 
 
 type Code = Callable[[Frame], object]

@@ -50,6 +50,8 @@ class Expression:
             if not error.source:
                 error.source = self.source
             raise
+        except (RecursionError, MemoryError):
+            raise LimitExceeded("The expression works on values that are nested too deeply.", self.source) from None
 
 
 @lru_cache(maxsize=4096)

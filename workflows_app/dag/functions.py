@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal, DecimalException
-from functools import cmp_to_key
+from decimal import ROUND_HALF_EVEN, Decimal, DecimalException
+from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, cast
 
 from workflows_app.dag import jsontext
+from workflows_app.dag.jsontext import MAX_DIGITS
 from workflows_app.dag.operations import (
+    MAX_TEXT,
     NUMBERS,
     Budget,
     ExpressionError,
@@ -16,9 +19,11 @@ from workflows_app.dag.operations import (
     binary,
     contains,
     is_number,
+    is_too_long,
     kind_of,
     order,
     plain,
+    quoted,
     shortened,
     to_decimal,
     utc,
@@ -26,17 +31,34 @@ from workflows_app.dag.operations import (
 )
 from workflows_app.dag.patterns import PatternError, matcher
 
+# A pattern must be ready and must be searched for within a few milliseconds.
+_PATTERN_MEMORY = 1 << 18
+_STEPS_PER_PATTERN = 100
+
 type Function = Callable[[list[Any], Budget], object]
 
 
 def call(name: str, arguments: list[object], budget: Budget) -> object:
-    """Call a function. Raises `ExpressionError` for a wrong number or kind of arguments."""
-    function, least, most = FUNCTIONS[name]
-    if not least <= len(arguments) <= most:
-        expected = str(least) if least == most else f"{least} to {most}"
-        many = "argument" if most == 1 else "arguments"
-        raise ExpressionError(f"{name}() takes {expected} {many}, not {len(arguments)}.")
-    return within_bounds(function(arguments, budget))
+    """Call a function with as many arguments as it takes. Raises `ExpressionError` for a wrong kind of them."""
+    return within_bounds(FUNCTIONS[name][0](arguments, budget))
+
+
+def wrong_count(name: str, count: int) -> str | None:
+    """What is wrong with the number of arguments; a sentence, or None."""
+    _, least, most = FUNCTIONS[name]
+    if least <= count <= most:
+        return None
+    expected = str(least) if least == most else f"{least} to {most}"
+    many = "argument" if most == 1 else "arguments"
+    return f"{name}() takes {expected} {many}, not {count}."
+
+
+def unknown(name: str) -> str:
+    """That there is no such function, and which may be meant; a sentence."""
+    known = sorted({*FUNCTIONS, *SPECIAL_FUNCTIONS})
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]}()?" if near else f"There are {', '.join(known)}."
+    return f"There is no function '{shortened(name)}'(). {hint}"
 
 
 def _len(arguments: list[Any], _budget: Budget) -> object:
@@ -95,13 +117,25 @@ def _round(arguments: list[Any], _budget: Budget) -> object:
     places = arguments[1] if len(arguments) > 1 else 0
     if type(places) is not int or not -jsontext.MAX_EXPONENT <= places <= jsontext.MAX_DIGITS:
         raise ExpressionError("round() takes a whole number of places.")
-    try:
-        rounded = to_decimal(value).quantize(Decimal(1).scaleb(-places), context=NUMBERS)
-    except DecimalException:
-        raise LimitExceeded(f"round() to {places} places has more than 64 digits.") from None
     if len(arguments) == 1:
-        return int(rounded)
-    return int(rounded) if type(value) is int else rounded
+        return value if isinstance(value, int) else _whole(value.to_integral_value(ROUND_HALF_EVEN))
+    number = to_decimal(value)
+    try:
+        rounded = number.quantize(Decimal(1).scaleb(-places), context=NUMBERS)
+        # 1200, not 1.2E+3.
+        return rounded.quantize(Decimal(1), context=NUMBERS) if places < 0 else rounded
+    except DecimalException:
+        exponent = number.as_tuple().exponent
+        if isinstance(exponent, int) and -exponent <= places:
+            return number
+        raise LimitExceeded(f"round() to {places} places has more than 64 digits.") from None
+
+
+def _whole(number: Decimal) -> int:
+    """Towards zero. Checked before the conversion, which takes time and space for a high exponent."""
+    if number.adjusted() > 77:
+        raise LimitExceeded("The result is an integer of more than 256 bits.")
+    return int(number)
 
 
 def _any(arguments: list[Any], budget: Budget) -> object:
@@ -115,11 +149,13 @@ def _all(arguments: list[Any], budget: Budget) -> object:
 def _sorted(arguments: list[Any], budget: Budget) -> object:
     items = _list("sorted", arguments[0], budget)
 
-    def compare(one: object, other: object) -> int:
-        budget.spend(1)
-        return -1 if order("<", one, other, budget) else int(order(">", one, other, budget))
-
-    return sorted(items, key=cmp_to_key(compare))
+    # Python's own sort, for what can be compared: neighbours that can, all can.
+    for one, other in pairwise(items):
+        _ = order("<", one, other, budget)
+    budget.spend(len(items) * len(items).bit_length() // 4)
+    if items and isinstance(items[0], datetime):
+        return sorted(items, key=lambda time: utc(cast(datetime, time)))
+    return sorted(cast("list[Any]", items))
 
 
 def _lower(arguments: list[Any], budget: Budget) -> object:
@@ -130,23 +166,33 @@ def _upper(arguments: list[Any], budget: Budget) -> object:
     return _text("upper", arguments[0], budget).upper()
 
 
-def to_text(value: object) -> str:
+def to_text(value: object, budget: Budget) -> str:
     """Text as it is, Decimals without an exponent, times in RFC 3339, the rest as JSON."""
     match value:
         case str():
-            return value
+            return str(value)
         case Decimal():
-            return f"{value:f}"
+            # A zero may have any exponent: it must not become a text of that length.
+            return f"{value:f}" if value or -MAX_DIGITS <= value.adjusted() <= 0 else "0"
         case datetime():
             return jsontext.rfc3339(value)
+        case list() | Mapping():
+            copy = plain(cast("object", value), budget)
+            _spend_on_all(copy, budget)
+            return _json(copy)
         case _:
-            return jsontext.dumps(value)
+            return _json(value)
+
+
+def _json(value: object) -> str:
+    try:
+        return jsontext.dumps(value)
+    except jsontext.JsonError as error:
+        raise ExpressionError(f"The value has no text: {error}") from None
 
 
 def _str(arguments: list[Any], budget: Budget) -> object:
-    value = plain(arguments[0], budget)
-    _spend_on_all(value, budget)
-    return to_text(value)
+    return to_text(arguments[0], budget)
 
 
 def _spend_on_all(value: object, budget: Budget) -> None:
@@ -156,25 +202,26 @@ def _spend_on_all(value: object, budget: Budget) -> None:
         for item in cast("list[object]", value):
             _spend_on_all(item, budget)
     elif isinstance(value, dict):
-        for item in cast("dict[str, object]", value).values():
+        for key, item in cast("dict[str, object]", value).items():
+            budget.spend_on(key)
             _spend_on_all(item, budget)
 
 
 def _int(arguments: list[Any], _budget: Budget) -> object:
-    """Towards zero, as Python's."""
+    """Towards zero, as Python's; as there, text with a fraction or an exponent is no integer."""
     value = arguments[0]
+    number = _parsed("int", value) if isinstance(value, str) else _number("int", value)
+    if isinstance(number, int):
+        return number
     if isinstance(value, str):
-        value = _parsed("int", value)
-    number = _number("int", value)
-    if isinstance(number, Decimal) and number.adjusted() > 77:
-        raise LimitExceeded("The result is an integer of more than 256 bits.")
-    return int(number)
+        raise ExpressionError(f"int() does not read {quoted(value)}: convert it with int(decimal(x)).")
+    return _whole(number)
 
 
 def _decimal(arguments: list[Any], _budget: Budget) -> object:
     value = arguments[0]
     if isinstance(value, str):
-        return Decimal(_parsed("decimal", value))
+        value = _parsed("decimal", value)
     return to_decimal(_number("decimal", value))
 
 
@@ -184,7 +231,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 def _parsed(name: str, text: str) -> int | Decimal:
     spelling = text.strip()
     if len(spelling) > 400 or not _NUMBER.fullmatch(spelling):
-        raise ExpressionError(f"{name}() does not read '{shortened(text)}' as a number.")
+        raise ExpressionError(f"{name}() does not read {quoted(text)} as a number.")
     try:
         if spelling.lstrip("+-").isdigit():
             return int(spelling)
@@ -223,11 +270,18 @@ def _contains(arguments: list[Any], budget: Budget) -> object:
 def _matches(arguments: list[Any], budget: Budget) -> object:
     """Whether the pattern is found anywhere in the text; RE2, which takes linear time."""
     text, pattern = (_text("matches", value, budget) for value in arguments)
-    budget.spend(len(pattern))
+    budget.spend(_STEPS_PER_PATTERN + len(pattern))
+    if is_too_long(text):
+        raise LimitExceeded(f"matches() searches text of at most {MAX_TEXT} bytes.")
     try:
-        return matcher(pattern).search(text) is not None
+        compiled = matcher(pattern, _PATTERN_MEMORY)
     except PatternError as error:
-        raise ExpressionError(f"matches() cannot use the pattern '{shortened(pattern)}': {error}.") from None
+        # RE2 goes on with a part of the pattern, in which a secret could not be found and hidden.
+        reason = str(error).partition(":")[0]
+        raise ExpressionError(f"matches() cannot use the pattern {quoted(pattern)}: {reason}.") from None
+    # The slowest search takes time for every pair of a byte and an instruction.
+    budget.spend(len(text.encode()) * cast("int", compiled.programsize) // 64)
+    return compiled.search(text) is not None
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d))?", re.ASCII)
@@ -236,15 +290,15 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|
 def _date(arguments: list[Any], budget: Budget) -> object:
     value = arguments[0]
     if isinstance(value, datetime):
-        return value
+        return utc(value)
     text = _text("date", value, budget)
     try:
-        moment = datetime.fromisoformat(text.upper()) if _DATE.fullmatch(text) else None
-    except ValueError:
+        moment = utc(datetime.fromisoformat(text.upper())) if _DATE.fullmatch(text) else None
+    except (ValueError, OverflowError):
         moment = None
     if moment is None:
-        raise ExpressionError(f"date() does not read '{shortened(text)}': write 2026-01-02 or 2026-01-02T03:04:05Z.")
-    return utc(moment)
+        raise ExpressionError(f"date() does not read {quoted(text)}: write 2026-01-02 or 2026-01-02T03:04:05Z.")
+    return moment
 
 
 # Name: function, least and most arguments. `default`, `has` and `now` are the interpreter's own.
@@ -269,4 +323,6 @@ FUNCTIONS: dict[str, tuple[Function, int, int]] = {
     "matches": (_matches, 2, 2),
     "date": (_date, 1, 1),
 }
+# Take a comprehension without brackets.
+OF_GENERATORS = frozenset({"min", "max", "sum", "any", "all", "sorted"})
 SPECIAL_FUNCTIONS = {"default": (2, 2), "has": (1, 1), "now": (0, 0)}

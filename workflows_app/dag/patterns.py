@@ -13,14 +13,15 @@ class PatternError(ValueError):
 
 
 @lru_cache(maxsize=256)
-def matcher(pattern: str) -> Any:
-    """A compiled pattern with `search` and `fullmatch`. Raises `PatternError`."""
+def matcher(pattern: str, memory: int = 1 << 20) -> Any:
+    """A compiled pattern with `search`, `fullmatch` and its `programsize`, in so many bytes. Raises `PatternError`."""
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"it has more than {MAX_PATTERN} characters")
     engine = cast("Any", re2)
     options = engine.Options()
     options.log_errors = False
-    options.max_mem = 1 << 20
+    options.max_mem = memory
+    options.never_capture = True
     try:
         return engine.compile(pattern, options=options)
     except engine.error as error:

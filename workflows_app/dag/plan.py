@@ -152,6 +152,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
         return {node.key: position for position, node in enumerate(self.nodes)}
 
     @cached_property
+    def tools(self) -> frozenset[tuple[str, Effect]]:
+        """The tools that are called, each with the effect that its nodes state."""
+        return frozenset((node.tool, node.effect) for node in self.nodes if node.type is NodeType.TOOL)
+
+    @cached_property
     def graph(self) -> DAGGraph:
         return DAGGraph([node.key for node in self.nodes], [(edge.source, edge.target) for edge in self.edges])
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
-from workflows_app.dag import jsontext
+from workflows_app.dag.evaluation import remembered
 from workflows_app.dag.expressions import (
     Expression,
     ExpressionError,
@@ -13,7 +14,8 @@ from workflows_app.dag.expressions import (
     compile_expression,
 )
 from workflows_app.dag.functions import to_text
-from workflows_app.dag.operations import MAX_TEXT, LimitExceeded
+from workflows_app.dag.operations import MAX_TEXT, Budget, LimitExceeded, is_too_long
+from workflows_app.dag.results import ResultCopy
 from workflows_app.dag.types import JsonValue
 
 __all__ = ["FoundExpression", "Scope", "evaluate_condition", "find_expressions", "render"]
@@ -34,15 +36,7 @@ def render(template: JsonValue, scope: Scope) -> JsonValue:
 
     A string that is one expression becomes its value; text around makes a string. Raises `ExpressionError`.
     """
-    match template:
-        case str():
-            return _render_text(template, scope)
-        case dict():
-            return {key: _render_at(key, value, scope) for key, value in template.items()}
-        case list():
-            return [_render_at(f"[{position}]", value, scope) for position, value in enumerate(template)]
-        case _:
-            return template
+    return _render(template, _Rendering(scope))
 
 
 def evaluate_condition(source: str, scope: Scope) -> bool:
@@ -71,25 +65,64 @@ def _find(template: JsonValue, path: str) -> Iterator[FoundExpression]:
             pass
 
 
-def _render_at(step: str, value: JsonValue, scope: Scope) -> JsonValue:
+class _Rendering:
+    """The rendering of one template: looks every name up once, and watches over the size of all results."""
+
+    __slots__ = ("_read", "_scope", "copy")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._read: dict[str, object] = {}
+        self.copy = ResultCopy()
+
+    @property
+    def now(self) -> datetime:
+        return self._scope.now
+
+    def lookup(self, name: str) -> object:
+        if name not in self._read:
+            self._read[name] = remembered(self._scope.lookup(name))
+        return self._read[name]
+
+
+def _render(template: JsonValue, rendering: _Rendering) -> JsonValue:
+    match template:
+        case str():
+            return _render_text(template, rendering)
+        case dict():
+            return {key: _render_at(key, value, rendering) for key, value in template.items()}
+        case list():
+            return [_render_at(f"[{position}]", value, rendering) for position, value in enumerate(template)]
+        case _:
+            return template
+
+
+def _render_at(step: str, value: JsonValue, rendering: _Rendering) -> JsonValue:
     if not isinstance(value, (str, dict, list)):
         return value
     try:
-        return render(value, scope)
+        return _render(value, rendering)
     except ExpressionError as error:
         error.at(step)
         raise
 
 
-def _render_text(text: str, scope: Scope) -> JsonValue:
+def _render_text(text: str, rendering: _Rendering) -> JsonValue:
     if OPENING not in text:
         return text
     parts = _compiled(text)
-    if len(parts) == 1 and isinstance(parts[0], Expression):
-        return jsontext.clean(parts[0].evaluate(scope))
-    rendered = "".join(part if isinstance(part, str) else to_text(part.evaluate(scope)) for part in parts)
-    if len(rendered) > max(MAX_TEXT, len(text)):
-        raise LimitExceeded(f"The rendered text has more than {MAX_TEXT} characters.", text)
+    try:
+        if len(parts) == 1 and isinstance(parts[0], Expression):
+            return rendering.copy.of(parts[0].evaluate(rendering))
+        pieces = [part if isinstance(part, str) else to_text(part.evaluate(rendering), Budget()) for part in parts]
+    except ExpressionError as error:
+        error.source = error.source or text
+        raise
+    # The template's own text may be as long as it is.
+    if sum(map(len, pieces)) > max(MAX_TEXT, len(text)) or is_too_long(
+        rendered := "".join(pieces), max(MAX_TEXT, len(text.encode()))
+    ):
+        raise LimitExceeded(f"The rendered text has more than {MAX_TEXT} bytes.", text)
     return rendered
 
 

@@ -11,27 +11,16 @@ from workflows_app.dag.types import JsonObject, JsonValue
 
 
 def violations(schema: JsonObject | bool, value: JsonValue) -> list[tuple[str, str]]:
-    """Every way in which a value misses a schema, as pairs of dotted path and sentence.
+    """Every way in which a value misses a schema, as pairs of dotted path (empty for the value itself) and sentence.
 
-    The path is empty for the value itself.
-
-    The schema must be valid, see `schema_problem`.
+    The schema must be valid, see `schema_syntax.defect`.
     """
     validator = _validator(jsontext.dumps(schema))
-    errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.path])
-    return [(_path(error), f"{error.message}.") for error in errors]
-
-
-def schema_problem(schema: object) -> str | None:
-    """Why something is no usable JSON Schema, as a sentence; None for a good one."""
-    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - slow to import
-
     try:
-        Draft202012Validator.check_schema(schema)  # pyright: ignore[reportArgumentType]
-    except SchemaError as error:
-        where = ".".join(str(part) for part in error.absolute_path)
-        return f"{where + ': ' if where else ''}{error.message}"
-    return None
+        errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.path])
+    except RecursionError:
+        return [("", "The schema refers to itself without end.")]
+    return [(_path(error), f"{error.message}.") for error in errors]
 
 
 @lru_cache(maxsize=256)

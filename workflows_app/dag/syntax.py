@@ -21,7 +21,8 @@ _NOT_ALLOWED: dict[type[ast.AST], str] = {
 }
 
 
-_OUTSIDE = re.compile(r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[\t\n\r\f]""", re.DOTALL)
+# A text that does not end goes to the end of the source: Python's parser will say so.
+_OUTSIDE = re.compile(r"""(?P<text>"(?:[^"\\]|\\.)*(?:"|\\?\Z)|'(?:[^'\\]|\\.)*(?:'|\\?\Z))|[\t\n\r\f]""", re.DOTALL)
 # What Python's parser may warn of, besides backslashes: `1if x`.
 _SUSPECT_NUMBER = re.compile(r"[0-9][A-Za-z_]")
 _QUIET = threading.Lock()
@@ -56,7 +57,8 @@ def _spaced(match: re.Match[str]) -> str:
     if match["text"] is None:
         return " "
     if "\n" in match["text"] or "\r" in match["text"]:
-        raise ExpressionSyntaxError("A text ends on the line on which it begins: write \\n in it.", position=match.start())
+        reason = "A text ends on the line on which it begins: write \\n in it."
+        raise ExpressionSyntaxError(reason, position=match.start())
     return match["text"]
 
 
@@ -72,6 +74,17 @@ def _parsed(text: str) -> ast.expr:
 def characters(text: str, byte_offset: int) -> int:
     """The characters in so many bytes of a text: `ast` counts bytes."""
     return len(text.encode()[:byte_offset].decode("utf-8", "ignore"))
+
+
+def is_static(node: ast.expr) -> bool:
+    """Whether a node is a name with constant keys: the first part of a longer reference."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        if isinstance(node, ast.Subscript) and not (
+            isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+        ):
+            return False
+        node = node.value
+    return isinstance(node, ast.Name)
 
 
 _HINTS = (
@@ -92,7 +105,7 @@ def _explained(source: str, error: SyntaxError, indent: int) -> ExpressionSyntax
             return ExpressionSyntaxError(f"This is no expression: {hint}.")
     for word in re.findall(r"\.\s*([A-Za-z]+)", outside):
         if keyword.iskeyword(word):
-            return ExpressionSyntaxError(f'\'{word}\' is a reserved word: write ["{word}"] instead of .{word}.')
+            return ExpressionSyntaxError(f"'{word}' is a reserved word: write [\"{word}\"] instead of .{word}.")
     reason = error.msg.rstrip(".")
     position = None if error.offset is None else min(len(source), max(0, error.offset - 1) + indent)
     return ExpressionSyntaxError(f"This is no expression: {reason}.", position=position)

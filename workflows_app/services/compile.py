@@ -1,17 +1,18 @@
 """A document or a workflow's rows to a `Plan`."""
 
-from collections.abc import Mapping
+import uuid
 from typing import cast
 
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import JsonObject, NodeType, ToolInfo
+from workflows_app.dag.types import JsonObject, NodeType
 from workflows_app.models import WorkflowVersion
+from workflows_app.tools.registry import Registry
 
 
-def compile_document(document: JsonObject, catalogue: Mapping[str, ToolInfo]) -> Plan:
+def compile_document(document: JsonObject, tools: Registry) -> Plan:
     """The plan of a document that the validator accepted, with the effect of every tool stated in it."""
     nodes = [
-        {**node, "effect": catalogue[cast(str, node["tool"])].effect}
+        {**node, "effect": tools.get(cast(str, node["tool"])).effect}
         if node["type"] == NodeType.TOOL and "effect" not in node
         else node
         for node in cast(list[JsonObject], document["nodes"])
@@ -19,25 +20,30 @@ def compile_document(document: JsonObject, catalogue: Mapping[str, ToolInfo]) ->
     return Plan.from_document({**document, "nodes": cast("list[object]", nodes)})  # pyright: ignore[reportArgumentType]
 
 
-def agrees(plan: Plan, catalogue: Mapping[str, ToolInfo]) -> bool:
-    """Whether the tools of a plan are still there, active, and have the effects that the plan states."""
-    for node in plan.nodes:
-        if node.type is NodeType.TOOL:
-            info = catalogue.get(node.tool)
-            if info is None or not info.active or node.effect not in {info.effect, *info.effects}:
-                return False
-    return True
+def agrees(plan: Plan, tools: Registry) -> bool:
+    """Whether the tools of a plan are still there, with the effects that the plan states."""
+    return all(
+        name in tools and effect in {(tool := tools.get(name)).effect, *tool.effects} for name, effect in plan.tools
+    )
 
 
 def plan_of(version: WorkflowVersion) -> Plan:
     """The plan of a snapshot; the latest ones are kept in memory."""
-    plan = _plans.pop(version.content_hash, None) or Plan.from_json(version.plan)
-    # Taken out and put back, so that the least recently used one is the first.
-    _plans[version.content_hash] = plan
-    if len(_plans) > PLANS_KEPT:
-        _ = _plans.pop(next(iter(_plans)), None)
-    return plan
+    return _plans.get(version.id) or _keep(version.id, Plan.from_json(version.plan))
+
+
+def plan_by_id(version_id: uuid.UUID) -> Plan:
+    """The plan of a snapshot by its id, without a query where it is in memory."""
+    return _plans.get(version_id) or plan_of(WorkflowVersion.objects.get(pk=version_id))
 
 
 PLANS_KEPT = 64
-_plans: dict[str, Plan] = {}
+# A snapshot never changes: nothing here goes out of date.
+_plans: dict[uuid.UUID, Plan] = {}
+
+
+def _keep(version_id: uuid.UUID, plan: Plan) -> Plan:
+    """Keep a plan, and forget the oldest where there are many. Safe from any thread."""
+    if len(_plans) >= PLANS_KEPT:
+        _ = _plans.pop(next(iter(tuple(_plans)), version_id), None)
+    return _plans.setdefault(version_id, plan)

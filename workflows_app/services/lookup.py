@@ -11,7 +11,7 @@ def find(name: str) -> Workflow:
 
     Raises `WorkflowNotFoundError`, or `AmbiguousName` where several owners have one of that name.
     """
-    workflows = Workflow.objects.select_related("owner")
+    workflows = Workflow.objects.all()
     try:
         found = list(workflows.filter(pk=uuid.UUID(name)))
     except ValueError:

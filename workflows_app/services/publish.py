@@ -15,17 +15,16 @@ def publish(workflow: Workflow) -> WorkflowVersion:
     It is checked again where it was never published, or where a tool has changed since. Raises
     `InvalidDefinition` with all problems.
     """
-    catalogue = registry.catalogue()
     latest = WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version).order_by("-created_at").first()
-    if latest is not None and agrees(plan_of(latest), catalogue):
+    if latest is not None and agrees(plan_of(latest), registry):
         return latest
     document = checked(Source(document=document_of(workflow), line_of=lambda _path: None))
-    return _snapshot(compile_document(document, catalogue), workflow)
+    return _snapshot(compile_document(document, registry), workflow)
 
 
 def publish_anonymous(source: Source) -> WorkflowVersion:
     """The snapshot of a document that belongs to no workflow. Raises `InvalidDefinition`."""
-    return _snapshot(compile_document(checked(source), registry.catalogue()), None)
+    return _snapshot(compile_document(checked(source), registry), None)
 
 
 def _snapshot(plan: Plan, workflow: Workflow | None) -> WorkflowVersion:

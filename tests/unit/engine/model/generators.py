@@ -6,6 +6,7 @@ nodes and edges one by one while it shrinks; what does not fit together is then 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -34,69 +35,71 @@ class Scenario:
 
 
 class _Link(NamedTuple):
-    """An incoming edge. `distance` counts nodes backwards and is taken modulo their number."""
+    """An incoming edge. `distance` counts nodes backwards, and ends at the first."""
 
     distance: int
-    handle: str
     condition: str
-    default: bool
-    priority: int
-    rank: int
+    role: tuple[str, bool]
+    order: tuple[int, int]
 
 
 class _Draft(NamedTuple):
     """A node. `rank` sorts the nodes of the document: their order there need not be topological."""
 
-    type: str
-    join: str
-    on_error: str
-    match: str
-    strategy: str
-    retry: dict[str, Any]
+    # Type; match or strategy; retry.
+    kind: tuple[str, str, dict[str, Any]]
+    # Join and on_error.
+    rule: tuple[str, str]
     links: list[_Link]
+    # Deed, output, failures before it, class of the error.
     does: tuple[str, Any, int, str]
     rank: int
 
 
-# A short distance makes a deep graph, a long one a wide one.
+# One choice of many is much faster to draw than many choices. What is simplest comes first, and what is frequent
+# comes more than once. A short distance makes a deep graph, a long one a wide one.
+_DISTANCES = (*range(4), *range(_MAX_NODES))
+_CONDITIONS = ("", "", "", "true", "false", "{key}_n > 3", "{key}_n > 3", "nodes.{key}.{key}_n > 3", BROKEN_CONDITION)
 _LINKS = st.builds(
     _Link,
-    distance=st.one_of(st.integers(0, 3), st.integers(0, _MAX_NODES)),
-    handle=st.sampled_from(["out"] * 5 + ["error"] * 2),
-    condition=st.sampled_from(
-        ["", "", "", "true", "false", "{key}_n > 3", "{key}_n > 3", "nodes.{key}.{key}_n > 3", BROKEN_CONDITION]
+    distance=st.sampled_from(_DISTANCES),
+    condition=st.sampled_from(_CONDITIONS),
+    # Handle and default.
+    role=st.sampled_from([("out", False)] * 4 + [("out", True)] * 2 + [("error", False)] * 2),
+    # Priority, and rank of the edge in the document.
+    order=st.sampled_from(list(product((0, 1, 2, -1), range(3)))),
+)
+_RETRIES = [
+    {"max_retries": 0},
+    {"max_retries": 1},
+    {"max_retries": 2},
+    *(
+        {"max_retries": count, field: names}
+        for count in (1, 2)
+        for field in ("retry_on", "never_retry_on")
+        for names in ([ERRORS[0]], [ERRORS[1]], [])
     ),
-    default=st.sampled_from([False, False, True]),
-    priority=st.integers(-1, 2),
-    rank=st.integers(0, 3),
-)
-_RETRIES = st.fixed_dictionaries(
-    {"max_retries": st.integers(0, 2)},
-    optional={
-        "retry_on": st.lists(st.sampled_from(ERRORS), max_size=2, unique=True),
-        "never_retry_on": st.lists(st.sampled_from(ERRORS), max_size=1),
-    },
-)
+]
 # Mostly an object with the number that the conditions compare; any other output makes a comparison impossible.
-_OUTPUTS = st.one_of(
-    st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.sampled_from(["null", "list", "empty"])
-)
-_DEEDS = st.tuples(
-    st.sampled_from(["succeed"] * 4 + ["fail"]),
-    _OUTPUTS,
-    st.sampled_from([0, 0, 0, 1, 2]),
-    st.sampled_from(ERRORS),
-)
+_OUTPUTS = (*range(7), *range(7), "null", "list", "empty")
+_DEEDS = [
+    *(("succeed", output, 0, ERRORS[0]) for output in _OUTPUTS * 2),
+    *(("succeed", output, after, error) for output in range(7) for after in (1, 2) for error in ERRORS),
+    *(("fail", 0, 0, error) for _ in range(8) for error in ERRORS),
+]
+_KINDS = [
+    *(("tool", "", retry) for retry in [*_RETRIES[:3] * 4, *_RETRIES]),
+    *(("condition", match, {}) for match in ("first", "all") for _ in range(10)),
+    *(("adapter", "", {}) for _ in range(5)),
+    *(("aggregator", strategy, {}) for strategy in _STRATEGIES),
+    *(("trigger", "", {}) for _ in range(5)),
+]
 _DRAFTS = st.builds(
     _Draft,
-    type=st.sampled_from(["tool"] * 4 + ["condition"] * 3 + ["adapter", "aggregator", "trigger"]),
-    join=st.sampled_from(_JOINS[:1] * 2 + _JOINS),
-    on_error=st.sampled_from(["fail"] * 4 + ["continue"]),
-    match=st.sampled_from(["first", "all"]),
-    strategy=st.sampled_from(_STRATEGIES),
-    retry=_RETRIES,
+    kind=st.sampled_from(_KINDS),
+    rule=st.sampled_from([*product(_JOINS, ["fail"] * 4 + ["continue"]), *product(_JOINS[:1], ["fail"] * 4)]),
     links=st.lists(_LINKS, min_size=1, max_size=4),
-    does=_DEEDS,
+    does=st.sampled_from(_DEEDS),
     rank=st.integers(0, 3),
 )
 
@@ -110,16 +113,12 @@ def scenarios(
     scheduling: Sequence[str] = ("levels", "eager"),
 ) -> Scenario:
     """Any valid document of up to `max_nodes` nodes, with one of the given settings."""
-    given = draw(st.fixed_dictionaries({}, optional={"given": st.integers(0, 6)}))
-    settings = draw(
-        st.fixed_dictionaries(
-            {
-                "scheduling": st.sampled_from(scheduling),
-                "max_parallel_nodes": st.integers(1, 4),
-                "on_failure": st.sampled_from(on_failure),
-            }
-        )
-    )
+    given = draw(st.sampled_from([{}, *({"given": number} for number in range(7))]))
+    settings = {
+        "scheduling": draw(st.sampled_from(scheduling)),
+        "max_parallel_nodes": draw(st.integers(1, 4)),
+        "on_failure": draw(st.sampled_from(on_failure)),
+    }
     # Lists are short on average, so that large documents are asked for too.
     few, many = (
         st.lists(_DRAFTS, min_size=1, max_size=max_nodes),
@@ -137,7 +136,9 @@ def scenarios(
         "edges": edges,
     }
     behaviour = {
-        f"n{number}": _deed(f"n{number}", draft) for number, draft in enumerate(drafts) if types[number] != "trigger"
+        node["key"]: _deed(node["key"], node["type"], draft)
+        for node, draft in zip(nodes, drafts, strict=True)
+        if node["type"] != "trigger"
     }
     return Scenario(document=document, behaviour=behaviour, execution_input=given)
 
@@ -149,7 +150,7 @@ def documents(**options: Any) -> st.SearchStrategy[Document]:
 
 def _types(drafts: list[_Draft]) -> list[str]:
     """The first node is a trigger; a later one only where a node behind it can hang on it."""
-    types = ["trigger", *(draft.type for draft in drafts[1:])]
+    types = ["trigger", *(draft.kind[0] for draft in drafts[1:])]
     for number in range(len(types) - 1, 0, -1):
         if types[number] == "trigger" and all(later == "trigger" for later in types[number + 1 :]):
             types[number] = "tool"
@@ -162,17 +163,19 @@ def _edges(drafts: list[_Draft], types: list[str], given: dict[str, int]) -> lis
     with_default: set[int] = set()
     for target, draft in enumerate(drafts):
         for link in draft.links if types[target] != "trigger" else []:
-            source = target - 1 - link.distance % target
-            handle = "out" if types[source] == "trigger" else link.handle
+            source = max(0, target - 1 - link.distance)
+            handle, default = link.role
+            priority, rank = link.order
+            if types[source] == "trigger":
+                handle = "out"
             if (source, target, handle) in seen:
                 continue
             seen.add((source, target, handle))
-            default = link.default and handle == "out" and types[source] == "condition" and source not in with_default
+            default = default and types[source] == "condition" and source not in with_default
             if default:
                 with_default.add(source)
             condition = "" if default else _condition(link.condition, source, types[source], handle, given)
-            edge = _edge(source, target, handle, condition, default=default, priority=link.priority)
-            ranked.append((link.rank, edge))
+            ranked.append((rank, _edge(source, target, handle, condition, default=default, priority=priority)))
     for source, type_ in enumerate(types):
         if type_ == "trigger" and len(types) > 1 and not any(first == source for first, _, _ in seen):
             target = next(number for number in range(source + 1, len(types)) if types[number] != "trigger")
@@ -214,29 +217,31 @@ def _node(key: str, type_: str, draft: _Draft) -> dict[str, Any]:
     node: dict[str, Any] = {"key": key, "type": type_}
     if type_ == "trigger":
         return node
-    if draft.join != _JOINS[0]:
-        node["join"] = draft.join
-    if draft.on_error != "fail":
-        node["on_error"] = draft.on_error
+    join, on_error = draft.rule
+    _, word, retry = draft.kind
+    if join != _JOINS[0]:
+        node["join"] = join
+    if on_error != "fail":
+        node["on_error"] = on_error
     match type_:
         case "tool":
             node["tool"] = TOOL
-            if draft.retry != {"max_retries": 0}:
-                node["retry"] = {**draft.retry, "delay": 0}
+            if retry.get("max_retries"):
+                node["retry"] = {**retry, "delay": 0}
         case "condition":
-            node["match"] = draft.match
+            node["match"] = word
         case "adapter":
             node["output"] = {f"{key}_n": 0}
         case _:
-            node["strategy"] = draft.strategy
+            node["strategy"] = word
     return node
 
 
-def _deed(key: str, draft: _Draft) -> Succeed | Fail:
+def _deed(key: str, type_: str, draft: _Draft) -> Succeed | Fail:
     kind, output, after, error = draft.does
     if kind == "fail":
         return Fail(error)
     # Only tools have retries: elsewhere a failure at first would be a failure for good, more often than is useful.
-    after = after if draft.type == "tool" else 0
+    after = after if type_ == "tool" else 0
     shapes: dict[Any, Any] = {"null": None, "list": [1, 2], "empty": {}}
     return Succeed(shapes.get(output, {f"{key}_n": output}), after, error)
