@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from workflows_app.dag import functions, jsontext, syntax
 from workflows_app.dag import operations as ops
-from workflows_app.dag.evaluation import Code, Frame, bind, item_of, iterate, key_of, or_null, read_name
+from workflows_app.dag.evaluation import Code, Frame, Generate, generator, item_of, key_of, or_null, read_name
 from workflows_app.dag.operations import MAX_DEPTH, Budget, ExpressionSyntaxError
 
 
@@ -23,9 +23,6 @@ class Reference:
     guarded: bool
     position: int
 
-
-# The items of a comprehension, one by one.
-type Generate = Callable[[Frame], Iterator[object]]
 
 _CONSTANTS = {"null": None, "true": True, "false": False}
 _BINARY: dict[type[ast.operator], str] = {
@@ -90,6 +87,9 @@ class Compiler:
             return jsontext.loads(spelling)
         except jsontext.JsonError as error:
             raise ExpressionSyntaxError(str(error), position=self.position(node)) from None
+        except ArithmeticError:
+            reason = f"{_shown(spelling)} has an exponent that no number may have."
+            raise ExpressionSyntaxError(reason, position=self.position(node)) from None
 
     def name(self, node: ast.Name, _depth: int) -> Code:
         name = self.checked_name(node.id, node)
@@ -237,7 +237,7 @@ class Compiler:
         items = [self.code(item, depth) for item in node.elts]
 
         def build(frame: Frame) -> object:
-            frame.budget.spend(len(items))
+            frame.budget.spend(1 + len(items))
             return [ops.plain(item(frame), frame.budget) for item in items]
 
         return build
@@ -249,7 +249,7 @@ class Compiler:
         values = [self.code(value, depth) for value in node.values]
 
         def build(frame: Frame) -> object:
-            frame.budget.spend(len(keys))
+            frame.budget.spend(1 + len(keys))
             return {
                 key_of(key(frame)): ops.plain(value(frame), frame.budget)
                 for key, value in zip(keys, values, strict=True)
@@ -277,7 +277,7 @@ class Compiler:
         arguments = [self.code(argument, depth) for argument in node.args]
 
         def call(frame: Frame) -> object:
-            frame.budget.spend(1)
+            frame.budget.spend(2)
             return functions.call(name, [argument(frame) for argument in arguments], frame.budget)
 
         return call
@@ -350,16 +350,7 @@ class Compiler:
         conditions = [self.code(condition, depth) for condition in clause.ifs]
         item = self.item(node, depth)
         self.comprehending, self.bound = False, outer
-        text = self.text(clause.iter)
-
-        def generate(frame: Frame) -> Iterator[object]:
-            for found in iterate(source(frame), text):
-                frame.budget.spend(1)
-                frame.names = bind(names, found)
-                if all(condition(frame) for condition in conditions):
-                    yield item(frame)
-
-        return generate
+        return generator(names, (source, self.text(clause.iter)), conditions, item)
 
     def item(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp, depth: int) -> Code:
         if not isinstance(node, ast.DictComp):

@@ -144,6 +144,30 @@ def or_null(code: Code, frame: Frame) -> object:
         return None
 
 
+# The items of a comprehension, one by one.
+type Generate = Callable[[Frame], Iterator[object]]
+
+
+def generator(names: Sequence[str], source: tuple[Code, str], conditions: Sequence[Code], item: Code) -> Generate:
+    """A comprehension. `source` is what it goes through, and its text for messages. Every round costs a step."""
+    container, text = source
+
+    def generate(frame: Frame) -> Iterator[object]:
+        # An expression spends most of its time in here: hence no function for what can stand in a line.
+        spend = frame.budget.spend
+        name = names[0] if len(names) == 1 else None
+        for found in iterate(container(frame), text):
+            spend(1)
+            frame.names = bind(names, found) if name is None else {name: found}
+            for condition in conditions:
+                if not condition(frame):
+                    break
+            else:
+                yield item(frame)
+
+    return generate
+
+
 def iterate(value: object, path: str) -> Iterable[object]:
     """The items of a list, or the keys of an object."""
     if isinstance(value, (list, Mapping)):
@@ -152,9 +176,7 @@ def iterate(value: object, path: str) -> Iterable[object]:
 
 
 def bind(names: Sequence[str], value: object) -> Mapping[str, object]:
-    """A comprehension's names for one item."""
-    if len(names) == 1:
-        return {names[0]: value}
+    """Several names for the items of one item."""
     items = cast("list[object]", value) if isinstance(value, list) else []
     if len(items) != len(names):
         found = f"one of {len(items)}" if isinstance(value, list) else kind_of(value)

@@ -171,6 +171,12 @@ def to_text(value: object, budget: Budget) -> str:
     match value:
         case str():
             return str(value)
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
         case Decimal():
             # A zero may have any exponent: it must not become a text of that length.
             return f"{value:f}" if value or -MAX_DIGITS <= value.adjusted() <= 0 else "0"
@@ -200,7 +206,8 @@ def _spend_on_all(value: object, budget: Budget) -> None:
     budget.spend_on(value)
     if isinstance(value, list):
         for item in cast("list[object]", value):
-            _spend_on_all(item, budget)
+            if isinstance(item, (str, list, dict)):
+                _spend_on_all(cast("object", item), budget)
     elif isinstance(value, dict):
         for key, item in cast("dict[str, object]", value).items():
             budget.spend_on(key)
@@ -238,6 +245,8 @@ def _parsed(name: str, text: str) -> int | Decimal:
         return jsontext.number(spelling)
     except jsontext.JsonError as error:
         raise LimitExceeded(str(error)) from None
+    except ArithmeticError:
+        raise LimitExceeded(f"{name}() does not read {quoted(text)}: its exponent is too large.") from None
 
 
 def _number(name: str, value: object) -> int | Decimal:

@@ -288,6 +288,8 @@ def plus(value: object) -> object:
 
 def equal(left: object, right: object, budget: Budget) -> bool:
     """Equality of JSON values: numbers by value, a boolean equals booleans only. Never raises for kinds."""
+    if type(left) is int and type(right) is int:
+        return left == right
     if isinstance(left, list) and isinstance(right, list):
         return _equal_lists(cast("list[object]", left), cast("list[object]", right), budget)
     if isinstance(left, Mapping) and isinstance(right, Mapping):
@@ -309,6 +311,8 @@ def equal(left: object, right: object, budget: Budget) -> bool:
 
 type _Object = Mapping[str, object]
 
+_ORDINARY = frozenset({type(None), bool, int, Decimal, str, list, dict, datetime})
+
 
 def _equal_lists(left: list[object], right: list[object], budget: Budget) -> bool:
     budget.spend(1 + min(len(left), len(right)))
@@ -323,16 +327,13 @@ def _equal_objects(left: _Object, right: _Object, budget: Budget) -> bool:
 
 def order(sign: str, left: object, right: object, budget: Budget) -> bool:
     """`<`, `<=`, `>` and `>=` between numbers, between texts or between times."""
-    comparable = (
-        (is_number(left) and is_number(right))
-        or (isinstance(left, str) and isinstance(right, str))
-        or (isinstance(left, datetime) and isinstance(right, datetime))
-    )
-    if not comparable:
-        raise ExpressionError(f"{sign} does not compare {shown(left)} with {shown(right)}.")
-    budget.spend_on(left)
-    if isinstance(left, datetime) and isinstance(right, datetime):
-        left, right = utc(left), utc(right)
+    if not (is_number(left) and is_number(right)):
+        if isinstance(left, datetime) and isinstance(right, datetime):
+            left, right = utc(left), utc(right)
+        elif isinstance(left, str) and isinstance(right, str):
+            budget.spend_on(left)
+        else:
+            raise ExpressionError(f"{sign} does not compare {shown(left)} with {shown(right)}.")
     match sign:
         case "<":
             return left < right  # pyright: ignore[reportOperatorIssue, reportUnknownVariableType]
@@ -362,6 +363,8 @@ def contains(container: object, item: object, budget: Budget) -> bool:
 
 def plain(value: object, budget: Budget) -> object:
     """A lazy object as an ordinary one."""
+    if type(value) in _ORDINARY:
+        return value
     if not isinstance(value, Mapping) or isinstance(value, dict):
         return cast("object", value)
     lazy = cast("_Object", value)

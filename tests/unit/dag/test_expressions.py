@@ -63,28 +63,34 @@ VALUES: list[tuple[str, object]] = [
     ("null", None), ("None", None), ("true", True), ("False", False), ("1", 1), ("'a'", "a"), ('"é\\n"', "é\n"),
     ("[1, 'a', null]", [1, "a", None]), ("{'a': {'b': 1}}", {"a": {"b": 1}}), ("{}", {}), ("[]", []),
     ("0.1 + 0.2 == 0.3", True), ("7 / 2", Decimal("3.5")), ("6 / 3", Decimal(2)), ("2 * 3.50", Decimal("7.00")),
-    ("-7 // 2", -4), ("-7.0 // 2", Decimal(-4)), ("7 // -2.0", Decimal(-4)), ("-7 % 2", 1), ("-7.5 % 2", Decimal("0.5")),
-    ("7 % -2.5", Decimal("-0.5")), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-(-3)", 3), ("+2.50", Decimal("2.50")),
-    ("'a' + 'b'", "ab"), ("[1] + [2]", [1, 2]), ("1 < 2 < 3", True), ("1 < 3 < 2", False), ("'a' < 'b'", True),
-    ("1 == 1.0", True), ("true == 1", False), ("'1' == 1", False), ("null == false", False), ("[1, {'a': 2.0}] == [1.0, {'a': 2}]", True),
-    ("1 in [true]", False), ("1.0 in [1]", True), ("'b' in 'abc'", True), ("'a' in {'a': 1}", True), ("1 not in {'a': 1}", True),
+    ("-7 // 2", -4), ("-7.0 // 2", Decimal(-4)), ("7 // -2.0", Decimal(-4)), ("-7 % 2", 1),
+    ("-7.5 % 2", Decimal("0.5")), ("7 % -2.5", Decimal("-0.5")), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20),
+    ("-(-3)", 3), ("+2.50", Decimal("2.50")), ("'a' + 'b'", "ab"), ("[1] + [2]", [1, 2]), ("1 < 2 < 3", True),
+    ("1 < 3 < 2", False), ("'a' < 'b'", True), ("1 == 1.0", True), ("true == 1", False), ("'1' == 1", False),
+    ("null == false", False), ("[1, {'a': 2.0}] == [1.0, {'a': 2}]", True), ("1 in [true]", False),
+    ("1.0 in [1]", True), ("'b' in 'abc'", True), ("'a' in {'a': 1}", True), ("1 not in {'a': 1}", True),
     ("0 or 'x'", "x"), ("1 and ''", ""), ("null or 0", 0), ("not []", True), ("1 if [] else 2", 2),
     ("[x * 2 for x in [1, 2, 3] if x > 1 if x < 3]", [4]), ("[a + b for a, b in [[1, 2], [3, 4]]]", [3, 7]),
     ("{k: v for k, v in [['a', 1]]}", {"a": 1}), ("[k for k in {'a': 1, 'b': 2}]", ["a", "b"]),
-    ("sum(x for x in [1, 2.5])", Decimal("3.5")), ("sum([])", 0), ("max(1, 2.5)", Decimal("2.5")), ("min(['b', 'a'])", "a"),
-    ("any(1 / x > 0 for x in [1, 0])", True), ("all(1 / x > 1 for x in [1, 0])", False), ("any([0, ''])", False), ("all([])", True),
-    ("sorted([3, 1.5, 2])", [Decimal("1.5"), 2, 3]), ("sorted([])", []), ("len('né')", 2), ("len({'a': 1})", 1), ("abs(-2.50)", Decimal("2.50")),
-    ("round(2.5)", 2), ("round(3.5)", 4), ("round(-0.5)", 0), ("round(2.675, 2)", Decimal("2.68")), ("round(1.5, 3)", Decimal("1.500")),
-    ("lower('ÀB')", "àb"), ("upper('straße')", "STRASSE"), ("startswith('abc', 'ab')", True), ("endswith('abc', 'ab')", False),
-    ("contains('abc', 'b')", True), ("contains([1], 1.0)", True), ("contains({'a': 1}, 'b')", False),
-    ("matches('abc123', '[0-9]+$')", True), ("matches('abc', '^b')", False), (r"matches('a1', '\d')", True), (r"matches('a1', r'\d$')", True),
-    ("int('42')", 42), ("int(' -007 ')", -7), ("int(-2.9)", -2), ("int('9' + '9')", 99), ("decimal('1.10')", Decimal("1.10")), ("decimal(2)", Decimal(2)),
-    ("str(null)", "null"), ("str(true)", "true"), ("str(1e3)", "1000"), ("str(1e-3)", "0.001"), ("str('a')", "a"), ("str([1, 'a', 1.50])", '[1,"a",1.50]'),
-    ("str(now())", "2026-01-02T03:04:05.000006Z"), ("str(date('2024-02-29'))", "2024-02-29T00:00:00.000000Z"),
-    ("date('2024-01-01T01:00:00+02:00') == date('2023-12-31T23:00:00Z')", True), ("date('2024-01-02') - date('2024-01-01')", Decimal(86400)),
-    ("date('2024-01-01') + 1.5 > date('2024-01-01')", True), ("str(date('2024-01-02') - 86400)", "2024-01-01T00:00:00.000000Z"),
-    ("date(now()) == now()", True), ("now() == '2026'", False), ("default(null, 1)", 1), ("default(0, 1)", 0), ("has(null)", False), ("has(0)", True),
-    (" 1 +\n\t2 ", 3), ("'a\tb'", "a\tb"),
+    ("sum(x for x in [1, 2.5])", Decimal("3.5")), ("sum([])", 0), ("max(1, 2.5)", Decimal("2.5")),
+    ("min(['b', 'a'])", "a"), ("any(1 / x > 0 for x in [1, 0])", True), ("all(1 / x > 1 for x in [1, 0])", False),
+    ("any([0, ''])", False), ("all([])", True), ("sorted([3, 1.5, 2])", [Decimal("1.5"), 2, 3]), ("sorted([])", []),
+    ("len('né')", 2), ("len({'a': 1})", 1), ("abs(-2.50)", Decimal("2.50")), ("round(2.5)", 2), ("round(3.5)", 4),
+    ("round(-0.5)", 0), ("round(2.675, 2)", Decimal("2.68")), ("round(1.5, 3)", Decimal("1.500")),
+    ("lower('ÀB')", "àb"), ("upper('straße')", "STRASSE"), ("startswith('abc', 'ab')", True),
+    ("endswith('abc', 'ab')", False), ("contains('abc', 'b')", True), ("contains([1], 1.0)", True),
+    ("contains({'a': 1}, 'b')", False), ("matches('abc123', '[0-9]+$')", True), ("matches('abc', '^b')", False),
+    (r"matches('a1', '\d')", True), (r"matches('a1', r'\d$')", True), ("int('42')", 42), ("int(' -007 ')", -7),
+    ("int(-2.9)", -2), ("int('9' + '9')", 99), ("decimal('1.10')", Decimal("1.10")), ("decimal(2)", Decimal(2)),
+    ("str(null)", "null"), ("str(true)", "true"), ("str(1e3)", "1000"), ("str(1e-3)", "0.001"), ("str('a')", "a"),
+    ("str([1, 'a', 1.50])", '[1,"a",1.50]'), ("str(now())", "2026-01-02T03:04:05.000006Z"),
+    ("str(date('2024-02-29'))", "2024-02-29T00:00:00.000000Z"),
+    ("date('2024-01-01T01:00:00+02:00') == date('2023-12-31T23:00:00Z')", True),
+    ("date('2024-01-02') - date('2024-01-01')", Decimal(86400)),
+    ("date('2024-01-01') + 1.5 > date('2024-01-01')", True),
+    ("str(date('2024-01-02') - 86400)", "2024-01-01T00:00:00.000000Z"), ("date(now()) == now()", True),
+    ("now() == '2026'", False), ("default(null, 1)", 1), ("default(0, 1)", 0), ("has(null)", False),
+    ("has(0)", True), (" 1 +\n\t2 ", 3), ("'a\tb'", "a\tb"),
 ]  # fmt: skip
 
 
@@ -169,20 +175,27 @@ SYNTAX: list[tuple[str, str]] = [
     ("", "The expression is empty."), ("  ", "The expression is empty."), ("a = 1", "compare with `==`, not `=`"),
     ("a && b", "write `and`, not `&&`"), ("a || b", "write `or`, not `||`"), ("!a", "write `not`, not `!`"),
     ("a ? b : c", "write `x if condition else y`"), ("a is null", "Compare with == and !=, not with `is`."),
-    ("lenn(a)", "There is no function 'lenn'(). Did you mean len()?"), ("eval('1')", "There is no function 'eval'()."),
+    ("lenn(a)", "There is no function 'lenn'(). Did you mean len()?"),
+    ("eval('1')", "There is no function 'eval'()."),
     ("a.lower()", "Only functions can be called, no methods: write lower(x), not x.lower()."),
     ("len(a, b)", "len() takes 1 argument, not 2."), ("round()", "round() takes 1 to 2 arguments, not 0."),
-    ("default(a)", "default() takes 2 arguments, not 1."), ("sorted(a, reverse=true)", "sorted() takes no named arguments."),
-    ("a.class", "'class' is a reserved word: write [\"class\"] instead of .class."), ("a[1:2]", "A slice is not part of the language."),
-    ("a ** 2", "** is not part of the language."), ("1 # one", "An expression has no comments"), ("(1, 2)", "A tuple is not JSON"),
-    ("{1, 2}", "A set is not JSON"), ("f'{a}'", "An f-string is not part of the language"), ("b'a'", "is no JSON value"), ("...", "is no JSON value"),
-    ("1_000", "is no number in JSON's spelling"), ("0x10", "is no number in JSON's spelling"), ("1j", "is no JSON value"),
-    ("(x for x in a)", "A comprehension stands in brackets"), ("len(x for x in a)", "A comprehension stands in brackets"),
-    ("[[y for y in x] for x in a]", "no comprehension inside"), ("[x for x in [y for y in a]]", "no comprehension inside"),
-    ("[x for x in a for y in b]", "A comprehension has one `for`"), ("[x for x.y in a]", "target is a name"), ("[1 for null in a]", "target is a new name"),
-    ("'a\nb'", "A text ends on the line on which it begins"), ("1e400", "exponent outside of +-308"), ("9" * 78, "more than 256 bits"),
-    ("0." + "1" * 65, "more than 64 significant digits"), ("x" * 2049, "more than 2048 bytes"), ("é" * 1025, "more than 2048 bytes"),
-    ("not " * 60 + "a", "nested deeper than 50 levels"), ("(" * 60 + "1" + ")" * 60 + "+", "This is no expression"),
+    ("default(a)", "default() takes 2 arguments, not 1."),
+    ("sorted(a, reverse=true)", "sorted() takes no named arguments."),
+    ("a.class", "'class' is a reserved word: write [\"class\"] instead of .class."),
+    ("a[1:2]", "A slice is not part of the language."), ("a ** 2", "** is not part of the language."),
+    ("1 # one", "An expression has no comments"), ("(1, 2)", "A tuple is not JSON"), ("{1, 2}", "A set is not JSON"),
+    ("f'{a}'", "An f-string is not part of the language"), ("b'a'", "is no JSON value"), ("...", "is no JSON value"),
+    ("1_000", "is no number in JSON's spelling"), ("0x10", "is no number in JSON's spelling"),
+    ("1j", "is no JSON value"), ("(x for x in a)", "A comprehension stands in brackets"),
+    ("len(x for x in a)", "A comprehension stands in brackets"),
+    ("[[y for y in x] for x in a]", "no comprehension inside"),
+    ("[x for x in [y for y in a]]", "no comprehension inside"),
+    ("[x for x in a for y in b]", "A comprehension has one `for`"), ("[x for x.y in a]", "target is a name"),
+    ("[1 for null in a]", "target is a new name"), ("'a\nb'", "A text ends on the line on which it begins"),
+    ("1e400", "exponent outside of +-308"), ("9" * 78, "more than 256 bits"),
+    ("0." + "1" * 65, "more than 64 significant digits"), ("x" * 2049, "more than 2048 bytes"),
+    ("é" * 1025, "more than 2048 bytes"), ("not " * 60 + "a", "nested deeper than 50 levels"),
+    ("(" * 60 + "1" + ")" * 60 + "+", "This is no expression"),
 ]  # fmt: skip
 
 
@@ -223,7 +236,9 @@ def test_only_what_is_used_of_a_lazy_mapping_is_read_and_once() -> None:
     nodes = Lazy(a={"x": 1, "y": 2}, b=2)
     assert evaluate("nodes.a.x + nodes.a.y + nodes['a'].x", nodes=nodes) == 4
     assert nodes.read == ["a"]
-    assert evaluate("has(nodes.b) and 'b' in nodes and len(nodes) == 2 and [k for k in nodes] == ['a', 'b']", nodes=nodes)
+    assert evaluate(
+        "has(nodes.b) and 'b' in nodes and len(nodes) == 2 and [k for k in nodes] == ['a', 'b']", nodes=nodes
+    )
     assert evaluate("nodes", nodes=nodes) == {"a": {"x": 1, "y": 2}, "b": 2}
     assert evaluate("not nodes", nodes=Lazy()) is True
 
@@ -231,14 +246,14 @@ def test_only_what_is_used_of_a_lazy_mapping_is_read_and_once() -> None:
 def test_references_are_the_constant_beginnings_of_paths() -> None:
     source = 'a.b["c"][0].d + x[i.j].k + [y.z + w for y in rows if y]'
     assert [reference.path for reference in compile_expression(source).references] == [
-        ("a", "b", "c"), ("x",), ("i", "j"), ("rows",), ("w",)
+        ("a", "b", "c"), ("x",), ("i", "j"), ("rows",), ("w",),
     ]  # fmt: skip
 
 
 def test_references_inside_has_and_the_first_argument_of_default_are_guarded() -> None:
     references = compile_expression("default(a.b, c.d) if has(e[f]) else g").references
     assert {reference.path: reference.guarded for reference in references} == {
-        ("e",): True, ("f",): True, ("a", "b"): True, ("c", "d"): False, ("g",): False
+        ("e",): True, ("f",): True, ("a", "b"): True, ("c", "d"): False, ("g",): False,
     }  # fmt: skip
     assert compile_expression(" a.b").references == (Reference(path=("a", "b"), guarded=False, position=1),)
 
@@ -249,7 +264,9 @@ ARITHMETIC = st.recursive(
     lambda inner: (
         st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*"]), inner)
         | st.builds("(-{})".format, inner)
-        | st.builds("({} if {} {} {} else {})".format, inner, inner, st.sampled_from(["<", "==", ">=", "!="]), inner, inner)
+        | st.builds(
+            "({} if {} {} {} else {})".format, inner, inner, st.sampled_from(["<", "==", ">=", "!="]), inner, inner
+        )
         | st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner)
         | st.builds("max([{}, {}])".format, inner, inner)
         | st.builds("sum([x * 2 for x in [{}, {}] if x > 0])".format, NUMBERS, NUMBERS)

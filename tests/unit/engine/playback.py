@@ -1,12 +1,17 @@
 """Processors that do what a generated behaviour says."""
 
 import asyncio
+from collections import Counter
 
+from tests.unit.engine.reference import Fail
 from workflows_app.dag.types import NodeType
 
 
 class Playback:
-    """Plays a behaviour, and counts how many nodes are inside a processor at a time."""
+    """Plays a behaviour; counts attempts, and how many nodes are inside a processor at a time.
+
+    `pauses` says for how many turns of the event loop a node's code waits before it ends.
+    """
 
     inline = False
 
@@ -15,25 +20,30 @@ class Playback:
         self.pauses = pauses or {}
         self.inside = 0
         self.peak = 0
-        self.calls = []
+        self.attempts = Counter()
 
     def prepare(self, call):
-        return {}
+        return call.execution_input() if call.node.type is NodeType.TRIGGER else {}
 
     async def process(self, call, prepared):
         key = call.node.key
-        self.calls.append(key)
+        self.attempts[key] += 1
         self.inside += 1
         self.peak = max(self.peak, self.inside)
         try:
             for _ in range(self.pauses.get(key, 0)):
                 await asyncio.sleep(0)
-            kind, output = self.behaviour[key]
-            if kind == "fail":
-                raise ValueError(f"{key} fails")
-            return output
+            if call.node.type is NodeType.TRIGGER:
+                return prepared
+            return self.outcome(key)
         finally:
             self.inside -= 1
+
+    def outcome(self, key):
+        planned = self.behaviour[key]
+        if isinstance(planned, Fail) or self.attempts[key] <= planned.after:
+            raise type(planned.error, (Exception,), {})(f"{key} fails")
+        return planned.output
 
 
 def processors_for(playback):

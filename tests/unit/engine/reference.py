@@ -1,178 +1,339 @@
-"""A slow and obvious model of which nodes run, written from the rules alone, one function for each of them.
+"""A slow and obvious model of "Which nodes run": what must become of every node, sentence by sentence.
 
-It knows no frontier, no queue and no time: a node is looked at once all its predecessors are terminal. A document
-is a plain dict; `behaviour` says for every node what its code does: `("ok", output)` or `("fail", None)`.
+It shares no code with the engine. It knows control flow alone: what a processor returns or raises is told to it
+(`behaviour`), and its conditions are the few that the generators write.
 """
 
-from contextlib import suppress
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
-TAKEN, REFUSED, BROKEN, DEAD = "taken", "refused", "broken", "dead"
+type Document = dict[str, Any]
+type Behaviour = Mapping[str, Succeed | Fail]
+
+# A condition that can never be evaluated: there is no such name anywhere.
+BROKEN_CONDITION = "missing.key > 1"
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Succeed:
+    """The processor raises `error` in its first `after` tries, then returns `output`."""
+
+    output: Any = None
+    after: int = 0
+    error: str = "Unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The processor raises an error of the class named `error` in every try."""
+
+    error: str = "Refused"
+
+
+class EdgeState(StrEnum):
+    TAKEN = "taken"
+    REFUSED = "refused"
+    BROKEN = "broken"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
+    """What became of one node. `cause` is that of a skip; `attempts` is None where nobody counted them."""
+
     status: str
     reason: str | None = None
-    # The node where a skip began.
     cause: str | None = None
-    # Counts as completed although it failed.
-    continued: bool = False
-    # A failure that left through an error edge.
-    handled: bool = False
-    # State of each outgoing edge, by its position in the document.
-    edges: dict[int, str] = field(default_factory=dict)
+    attempts: int | None = None
+
+    def __str__(self) -> str:
+        parts = [self.status, self.reason, self.cause and f"because of {self.cause}"]
+        if self.attempts is not None:
+            parts.append(f"in {self.attempts} attempts")
+        return " ".join(part for part in parts if part)
 
 
-class Broken(Exception):
-    """A condition that cannot be evaluated."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An execution as it was observed."""
+
+    status: str
+    reason: str | None
+    nodes: Mapping[str, Fate]
 
 
-def predict(document, behaviour):
-    """The fate of every node by key, for `on_failure: continue`."""
-    fates: dict[str, Fate] = {}
-    nodes = {node["key"]: node for node in document["nodes"]}
-    while len(fates) < len(nodes):
-        for key, node in nodes.items():
-            if key not in fates and all(source in fates for source in predecessors(document, key)):
-                fates[key] = fate_of(document, node, behaviour, fates)
-    return fates
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction(Result):
+    """An execution as it must end.
+
+    `edges` has the state of every edge in document order. `unhandled` are the nodes whose failure fails the
+    execution, `handled` those whose failure left through an error edge, `continued` those that failed with
+    `on_error: continue`.
+    """
+
+    edges: tuple[EdgeState, ...]
+    unhandled: frozenset[str]
+    handled: frozenset[str]
+    continued: frozenset[str]
+
+    def taken(self, document: Document, key: str) -> list[str]:
+        """The targets of the edges that were taken out of a node, in document order."""
+        pairs = zip(document["edges"], self.edges, strict=True)
+        return [edge["to"] for edge, state in pairs if edge["from"] == key and state is EdgeState.TAKEN]
 
 
-def execution_status(fates):
-    """Failed when a failure was neither handled nor continued, whatever ran after it."""
-    unhandled = any(fate.status == "failed" and not fate.handled and not fate.continued for fate in fates.values())
-    return "failed" if unhandled else "completed"
+class Unevaluable(Exception):
+    """Raised when a condition cannot be evaluated."""
 
 
-def predecessors(document, key):
-    return [edge["from"] for edge in document["edges"] if edge["to"] == key]
+def predict(
+    document: Document, behaviour: Behaviour, *, execution_input: Mapping[str, Any] | None = None
+) -> Prediction:
+    """What must become of a valid document under `on_failure: continue`, whatever the timing.
 
-
-def fate_of(document, node, behaviour, fates):
-    states = [fates[edge["from"]].edges[position] for position, edge in incoming(document, node["key"])]
-    if node["type"] != "trigger" and not joins(node.get("join", "none_failed_min_one_success"), states):
-        return skipped(document, node["key"], states, fates)
-    kind, output = behaviour[node["key"]]
-    if kind == "fail":
-        return failed(document, node, "node_error")
-    return completed(document, node, output)
-
-
-def incoming(document, key):
-    return [(position, edge) for position, edge in enumerate(document["edges"]) if edge["to"] == key]
-
-
-def outgoing(document, key, handle):
-    return [
-        (position, edge)
-        for position, edge in enumerate(document["edges"])
-        if edge["from"] == key and edge.get("handle", "out") == handle
-    ]
-
-
-def joins(join, states):
-    return {
-        "none_failed_min_one_success": BROKEN not in states and TAKEN in states,
-        "all_success": all(state == TAKEN for state in states),
-        "one_success": TAKEN in states,
-        "all_done": True,
-    }[join]
-
-
-def skipped(document, key, states, fates):
-    """The reason is the first that fits."""
-    if BROKEN in states:
-        reason, deciding = "upstream_failed", {BROKEN}
-    elif TAKEN in states:
-        reason, deciding = "join_rule", {REFUSED, DEAD}
-    elif REFUSED in states:
-        reason, deciding = "not_taken", {REFUSED}
-    else:
-        reason, deciding = "upstream_skipped", {DEAD}
-    positions = incoming(document, key)
-    source = next(edge["from"] for (_, edge), state in zip(positions, states, strict=True) if state in deciding)
-    left = BROKEN if reason == "upstream_failed" else DEAD
-    return Fate(
-        "skipped",
-        reason,
-        cause=fates[source].cause or source,
-        edges={position: left for position, edge in enumerate(document["edges"]) if edge["from"] == key},
+    `on_failure: stop` depends on timing: `judging.check_stop` judges what was observed. A trigger returns
+    `execution_input`, every other node that runs does what `behaviour` says.
+    """
+    model = _Model(document, behaviour, dict(execution_input or {}))
+    # "A node is decided once all its predecessors are terminal."
+    while undecided := [key for key in model.nodes if key not in model.fates]:
+        ready = [key for key in undecided if all(edge["from"] in model.fates for _, edge in model.incoming(key))]
+        if not ready:
+            raise ValueError(f"These nodes wait for each other: {undecided}.")
+        for key in ready:
+            model.decide(key)
+    # "failed (node_error) when a failure was neither handled nor continued ... else completed".
+    failed = bool(model.unhandled)
+    return Prediction(
+        status="failed" if failed else "completed",
+        reason="node_error" if failed else None,
+        nodes={key: model.fates[key] for key in model.nodes},
+        edges=tuple(model.states[position] for position in range(len(document["edges"]))),
+        unhandled=frozenset(model.unhandled),
+        handled=frozenset(model.handled),
+        continued=frozenset(model.continued),
     )
 
 
-def completed(document, node, output):
-    try:
-        taken = chosen(document, node, output)
-    except Broken:
-        return failed(document, node, "condition_error")
-    edges = {position: REFUSED for position, _ in outgoing(document, node["key"], "error")}
-    for position, _ in outgoing(document, node["key"], "out"):
-        edges[position] = TAKEN if position in taken else REFUSED
-    return Fate("completed", edges=edges)
+# Joins and skips
 
 
-def failed(document, node, reason):
-    """What it had as output counts for nothing: `nodes.KEY` of a failed node is null."""
-    if node.get("on_error", "fail") == "continue":
-        return continued(document, node, reason)
-    errors, normal = outgoing(document, node["key"], "error"), outgoing(document, node["key"], "out")
-    try:
-        taken = {position for position, edge in errors if is_true(edge.get("condition"), None)}
-    except Broken:
-        # No choice can be read from the error edges either.
-        return Fate(
-            "failed", "condition_error", edges=dict.fromkeys([position for position, _ in errors + normal], BROKEN)
-        )
-    if not taken:
-        edges = {position: REFUSED for position, _ in errors} | {position: BROKEN for position, _ in normal}
-        return Fate("failed", reason, edges=edges)
-    edges = {position: TAKEN if position in taken else REFUSED for position, _ in errors + normal}
-    return Fate("failed", reason, handled=True, edges=edges)
+# "none_failed_min_one_success: none broken and at least one taken. all_success: all taken. one_success: at least
+# one taken. all_done: always."
+JOINS: dict[str, Callable[[Sequence[EdgeState]], bool]] = {
+    "none_failed_min_one_success": lambda states: EdgeState.BROKEN not in states and EdgeState.TAKEN in states,
+    "all_success": lambda states: all(state is EdgeState.TAKEN for state in states),
+    "one_success": lambda states: EdgeState.TAKEN in states,
+    "all_done": lambda _states: True,
+}
 
 
-def continued(document, node, reason):
-    """It counts as completed with output null; a condition node takes its default only."""
-    edges = {position: REFUSED for position, _ in outgoing(document, node["key"], "error")}
-    normal = outgoing(document, node["key"], "out")
-    if node["type"] == "condition":
-        taken = {position for position, edge in normal if edge.get("default")}
-    else:
-        taken = {position for position, edge in normal if "condition" not in edge}
-        with suppress(Broken):
-            if reason != "condition_error":
-                taken = {position for position, edge in normal if is_true(edge.get("condition"), None)}
-    edges |= {position: TAKEN if position in taken else REFUSED for position, _ in normal}
-    return Fate("failed", reason, continued=True, edges=edges)
+def skip_reason(states: Collection[EdgeState]) -> str:
+    """ "The first that fits: any broken: upstream_failed; any taken: join_rule; any refused: not_taken; else ..." """
+    if EdgeState.BROKEN in states:
+        return "upstream_failed"
+    if EdgeState.TAKEN in states:
+        return "join_rule"
+    if EdgeState.REFUSED in states:
+        return "not_taken"
+    return "upstream_skipped"
 
 
-def chosen(document, node, output):
-    """The positions of the edges that a completed node takes."""
-    edges = outgoing(document, node["key"], "out")
-    if node["type"] != "condition":
-        return {position for position, edge in edges if is_true(edge.get("condition"), output)}
-    in_order = sorted(edges, key=lambda item: item[1].get("priority", 0))
-    defaults = {position for position, edge in in_order if edge.get("default")}
-    taken = set()
-    for position, edge in in_order:
-        if not edge.get("default") and is_true(edge.get("condition"), output):
-            taken.add(position)
-            if node.get("match", "first") == "first":
-                break
-    return taken or defaults
+# The edges that decide about a skip: the first of them in document order leads to the cause.
+DECIDING: dict[str, Callable[[EdgeState], bool]] = {
+    "upstream_failed": lambda state: state is EdgeState.BROKEN,
+    "join_rule": lambda state: state is not EdgeState.TAKEN,
+    "not_taken": lambda state: state is EdgeState.REFUSED,
+    "upstream_skipped": lambda state: state is EdgeState.DEAD,
+}
 
 
-def is_true(condition, output):
-    """The few conditions that the generated documents use."""
-    match condition:
-        case None | "true":
-            return True
-        case "false":
-            return False
-        case "missing.key > 1":
-            raise Broken
-        case _:
-            # `nodes.KEY.n > 3`, of the edge's own source
-            if not isinstance(output, dict):
-                raise Broken
-            return output["n"] > int(condition.rpartition(" ")[2])
+# Attempts
+
+
+def retries_allowed(node: Mapping[str, Any], error: str) -> int:
+    """ "Names of error classes, empty = all; never_retry_on wins." Planned errors have no bases that are named."""
+    policy = node.get("retry", {})
+    if error in policy.get("never_retry_on", []):
+        return 0
+    if policy.get("retry_on") and error not in policy["retry_on"]:
+        return 0
+    return policy.get("max_retries", 0)
+
+
+# Conditions
+
+_COMPARISON = re.compile(r"(?:nodes\.(?P<node>\w+)\.)?(?P<name>\w+) > (?P<limit>-?\d+)")
+_ERROR_TYPE = re.compile(r'errors\.(?P<node>\w+)\.type == "(?P<type>\w+)"')
+
+
+def evaluate(condition: str, key: str, output: Any, error: str | None) -> bool:
+    """A condition on an edge that leaves `key`, over the node's own output and its own error."""
+    if condition in ("true", "false"):
+        return condition == "true"
+    if condition == BROKEN_CONDITION:
+        raise Unevaluable(condition)
+    if (found := _COMPARISON.fullmatch(condition)) and found["node"] in (None, key):
+        # "A name that is not there, and any access into null, is an error."
+        if not isinstance(output, dict) or found["name"] not in output:
+            raise Unevaluable(condition)
+        return output[found["name"]] > int(found["limit"])
+    if (found := _ERROR_TYPE.fullmatch(condition)) and found["node"] == key:
+        if error is None:
+            raise Unevaluable(condition)
+        return error == found["type"]
+    raise ValueError(f"The model does not know conditions such as '{condition}' on an edge of {key}.")
+
+
+# The model
+
+
+@dataclass(slots=True)
+class _Model:
+    document: Document
+    behaviour: Behaviour
+    execution_input: dict[str, Any]
+    fates: dict[str, Fate] = field(default_factory=dict)
+    # Edge position -> state.
+    states: dict[int, EdgeState] = field(default_factory=dict)
+    unhandled: set[str] = field(default_factory=set)
+    handled: set[str] = field(default_factory=set)
+    continued: set[str] = field(default_factory=set)
+
+    @property
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        return {node["key"]: node for node in self.document["nodes"]}
+
+    def incoming(self, key: str) -> list[tuple[int, dict[str, Any]]]:
+        return [(position, edge) for position, edge in enumerate(self.document["edges"]) if edge["to"] == key]
+
+    def outgoing(self, key: str, handle: str) -> list[tuple[int, dict[str, Any]]]:
+        edges = enumerate(self.document["edges"])
+        return [pair for pair in edges if pair[1]["from"] == key and pair[1].get("handle", "out") == handle]
+
+    def decide(self, key: str) -> None:
+        node = self.nodes[key]
+        states = [self.states[position] for position, _ in self.incoming(key)]
+        # "Every trigger completes at the start of every execution."
+        if node["type"] == "trigger" or JOINS[node.get("join", "none_failed_min_one_success")](states):
+            self.run(key, node)
+        else:
+            self.skip(key, skip_reason(states))
+
+    def skip(self, key: str, reason: str) -> None:
+        self.fates[key] = Fate(status="skipped", reason=reason, cause=self.cause(key, reason), attempts=0)
+        # "broken (... was skipped with upstream_failed) or dead (source skipped for another reason)".
+        self.mark(key, EdgeState.BROKEN if reason == "upstream_failed" else EdgeState.DEAD)
+
+    def cause(self, key: str, reason: str) -> str:
+        """ "details.cause names the node where it began." """
+        decides = DECIDING[reason]
+        position, edge = next(pair for pair in self.incoming(key) if decides(self.states[pair[0]]))
+        source = edge["from"]
+        # Whoever refuses is the cause; a skipped source hands on its own.
+        if self.states[position] is EdgeState.REFUSED or self.fates[source].status != "skipped":
+            return source
+        inherited = self.fates[source].cause
+        assert inherited is not None
+        return inherited
+
+    def run(self, key: str, node: dict[str, Any]) -> None:
+        # "A trigger's output is the execution's input."
+        plan = Succeed(self.execution_input) if node["type"] == "trigger" else self.behaviour[key]
+        allowed = retries_allowed(node, plan.error)
+        failures = plan.after if isinstance(plan, Succeed) else allowed + 1
+        attempts = min(failures, allowed) + 1
+        if not isinstance(plan, Succeed) or failures > allowed:
+            self.fail(key, "node_error", attempts, plan.error)
+            return
+        try:
+            taken = self.choose(key, node, plan.output)
+        except Unevaluable:
+            # "A condition that cannot be evaluated (also after a tool) fails its node with condition_error, is
+            # never retried." The processor's tries stay on record; the error is of no planned type.
+            self.fail(key, "condition_error", attempts, "ExpressionError")
+            return
+        self.fates[key] = Fate(status="completed", attempts=attempts)
+        self.mark(key, EdgeState.REFUSED, taken=taken)
+
+    def choose(self, key: str, node: dict[str, Any], output: Any, error: str | None = None) -> set[int]:
+        """The edges that are taken when a node completed."""
+        normal = self.outgoing(key, "out")
+
+        def is_true(edge: dict[str, Any]) -> bool:
+            # "An edge with neither condition nor default counts as true."
+            return "condition" not in edge or evaluate(edge["condition"], key, output, error)
+
+        if node["type"] != "condition":
+            # "Edges of other nodes are taken unless their condition is false."
+            return {position for position, edge in normal if is_true(edge)}
+        # "Tried by ascending priority, then document order."
+        tried = sorted(normal, key=lambda pair: (pair[1].get("priority", 0), pair[0]))
+        taken: set[int] = set()
+        for position, edge in tried:
+            if not edge.get("default", False) and is_true(edge):
+                taken.add(position)
+                # "match: first: the first true one is taken, later ones are not evaluated."
+                if node.get("match", "first") == "first":
+                    break
+        # "None true: the default."
+        return taken or self.defaults(key)
+
+    def defaults(self, key: str) -> set[int]:
+        return {position for position, edge in self.outgoing(key, "out") if edge.get("default", False)}
+
+    def fail(self, key: str, reason: str, attempts: int, error: str) -> None:
+        node = self.nodes[key]
+        if node.get("on_error", "fail") == "continue":
+            self.go_on(key, node, error)
+        else:
+            reason = self.leave_by_error_edges(key, reason, error)
+        self.fates[key] = Fate(status="failed", reason=reason, attempts=attempts)
+
+    def go_on(self, key: str, node: dict[str, Any], error: str) -> None:
+        """ "on_error: continue: for joins, edges and the execution's status it counts as completed, output null." """
+        self.continued.add(key)
+        if node["type"] == "condition":
+            # "A condition node that fails this way takes its default only."
+            taken = self.defaults(key)
+        else:
+            try:
+                taken = self.choose(key, node, None, error)
+            except Unevaluable:
+                taken = {position for position, edge in self.outgoing(key, "out") if "condition" not in edge}
+        self.mark(key, EdgeState.REFUSED, taken=taken)
+
+    def leave_by_error_edges(self, key: str, reason: str, error: str) -> str:
+        """ "handle: error on an edge: it is taken when its source failed." Answers the node's reason."""
+        offered = self.outgoing(key, "error")
+        try:
+            taken = {
+                position
+                for position, edge in offered
+                if "condition" not in edge or evaluate(edge["condition"], key, None, error)
+            }
+        except Unevaluable:
+            # It never counts as false: nothing is taken and nothing refused.
+            self.mark(key, EdgeState.BROKEN)
+            self.unhandled.add(key)
+            return "condition_error"
+        if taken:
+            # "The source's other edges are then refused, and the failure is handled."
+            self.mark(key, EdgeState.REFUSED, taken=taken)
+            self.handled.add(key)
+        else:
+            # "refused (offered, not chosen), broken (source failed)".
+            self.mark(key, EdgeState.BROKEN)
+            self.states.update((position, EdgeState.REFUSED) for position, _ in offered)
+            self.unhandled.add(key)
+        return reason
+
+    def mark(self, key: str, others: EdgeState, *, taken: Iterable[int] = ()) -> None:
+        """Write down the states of all edges that leave a node."""
+        for position, edge in enumerate(self.document["edges"]):
+            if edge["from"] == key:
+                self.states[position] = others
+        self.states.update((position, EdgeState.TAKEN) for position in taken)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from tests.unit.engine.model.reference import Behaviour, Document, Fate, Result, predict
+from tests.unit.engine.reference import Behaviour, Document, Fate, Result, predict
 
 
 def differences(expected: Result, observed: Result) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.engine.model.reference import BROKEN_CONDITION, EdgeState, Fail, Fate, Succeed, predict
+from tests.unit.engine.reference import BROKEN_CONDITION, EdgeState, Fail, Fate, Succeed, predict
 
 CONDITION = {"type": "condition"}
 CONTINUE = {"on_error": "continue"}

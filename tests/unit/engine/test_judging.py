@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.unit.engine.model.generators import scenarios
-from tests.unit.engine.model.judging import check_stop, descendants, differences
-from tests.unit.engine.model.reference import Fail, Fate, Result, Succeed, predict
+from tests.unit.engine.generators import scenarios
+from tests.unit.engine.judging import check_stop, descendants, differences
+from tests.unit.engine.reference import Fail, Fate, Result, Succeed, predict
 
 # t -> a -> b, t -> c -> d; `a` fails while `c` runs.
 DOCUMENT = {

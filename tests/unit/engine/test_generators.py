@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import Phase, find, given, settings
 
-from tests.unit.engine.model.generators import CATALOGUE, documents, scenarios
-from tests.unit.engine.model.reference import predict
+from tests.unit.engine.generators import CATALOGUE, documents, scenarios
+from tests.unit.engine.reference import predict
 from workflows_app.dag.problems import errors_of
 from workflows_app.dag.validation import validate
 
