@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from executions_app.dispatch import runner
 from executions_app.engine.context import ExecutionContext
@@ -99,7 +99,7 @@ class WorkflowExecutor:
 
 def _result(execution_id: uuid.UUID) -> ExecutionResult:
     execution = WorkflowExecution.objects.get(pk=execution_id)
-    nodes = NodeExecution.objects.filter(execution_id=execution_id).order_by("order")
+    nodes = NodeExecution.objects.filter(execution_id=execution_id).order_by("order").values_list(*_COLUMNS)
     return ExecutionResult(
         execution_id=execution.id,
         status=ExecutionStatus(execution.status),
@@ -107,20 +107,27 @@ def _result(execution_id: uuid.UUID) -> ExecutionResult:
         output_data=execution.output,
         error=execution.error,
         error_message=None if execution.error is None else cast(str, execution.error["message"]),
-        node_results={node.key: _node_result(node) for node in nodes},
+        node_results={node[0]: _node_result(node) for node in nodes},
     )
 
 
-def _node_result(node: NodeExecution) -> NodeResult:
+# In the order of the fields of `NodeResult`.
+_COLUMNS = (
+    "key", "status", "reason", "input", "output", "error", "error_message", "retry_count", "started_at", "ended_at",
+)  # fmt: skip
+
+
+def _node_result(row: tuple[Any, ...]) -> NodeResult:
+    key, status, reason, input_data, output_data, error, error_message, retry_count, started_at, ended_at = row
     return NodeResult(
-        key=node.key,
-        status=NodeStatus(node.status),
-        reason=node.reason or None,
-        input_data=node.input,
-        output_data=node.output,
-        error=node.error,
-        error_message=node.error_message or None,
-        retry_count=node.retry_count,
-        started_at=node.started_at,
-        ended_at=node.ended_at,
+        key=key,
+        status=NodeStatus(status),
+        reason=reason or None,
+        input_data=input_data,
+        output_data=output_data,
+        error=error,
+        error_message=error_message or None,
+        retry_count=retry_count,
+        started_at=started_at,
+        ended_at=ended_at,
     )

@@ -6,9 +6,9 @@ The statements are plain SQL that SQLite and PostgreSQL share; values go in as p
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -107,13 +107,33 @@ def db_id(execution_id: uuid.UUID) -> Any:
 
 def db_time(at: datetime) -> Any:
     """An aware UTC time as this database's driver takes it."""
-    if connection.vendor == "sqlite":
-        return at.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return time_adapter()(at)
+
+
+def time_adapter() -> Callable[[datetime], Any]:
+    """`db_time` for many times: which database it is, is asked once."""
+    return _time_as_text if connection.vendor == "sqlite" else _time_as_it_is
+
+
+def _time_as_text(at: datetime) -> str:
+    return at.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _time_as_it_is(at: datetime) -> datetime:
     return at
 
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def insert_execution(execution: WorkflowExecution) -> None:
+    """The row of an accepted execution. Raises `IntegrityError` where a constraint says no."""
+    fields = WorkflowExecution._meta.concrete_fields
+    values = [field.get_db_prep_save(getattr(execution, field.attname), connection=connection) for field in fields]
+    columns = ", ".join(connection.ops.quote_name(cast(str, field.column)) for field in fields)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {EXECUTIONS} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})", values)
 
 
 def insert_nodes(execution_id: uuid.UUID, plan: Plan) -> None:

@@ -5,8 +5,9 @@ to fifteen times slower here (see benchmarks).
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -57,7 +58,7 @@ def write(batch: Sequence[tuple[Run, Sequence[Event]]]) -> list[Result]:
 
 
 def _transaction(batch: Sequence[tuple[Run, Sequence[Event]]]) -> list[Result]:
-    rows = _Rows()
+    rows = _Rows(querysets.time_adapter())
     results: list[Result] = []
     with transaction.atomic(), connection.cursor() as cursor:
         for run, events in batch:
@@ -92,7 +93,7 @@ def _take(
                 entry = _end(cursor, run, row_id, event)
             case _:
                 pass
-        at = querysets.db_time(event.at)
+        at = rows.time(event.at)
         data = jsontext.dumps_struct(entry.data) if entry.data else None
         rows.logs.append((row_id, seq, entry.event, entry.level, entry.node, entry.message, data, at))
         committed.append(Committed(seq=seq, at=event.at, entry=entry))
@@ -138,9 +139,10 @@ class _NodeChange:
 class _Rows:
     """The parameters of a batch, by statement."""
 
-    __slots__ = ("logs", "retrying", "settled", "started", "started_and_settled")
+    __slots__ = ("logs", "retrying", "settled", "started", "started_and_settled", "time")
 
-    def __init__(self) -> None:
+    def __init__(self, time: Callable[[datetime], Any]) -> None:
+        self.time = time
         self.started: list[tuple[Any, ...]] = []
         self.retrying: list[tuple[Any, ...]] = []
         self.settled: list[tuple[Any, ...]] = []
@@ -151,21 +153,21 @@ class _Rows:
         started, settled, retrying = change.started, change.settled, change.retrying
         where = (row_id, node)
         if started is not None and settled is not None:
-            start = (started.attempt_id, started.input or None, querysets.db_time(started.started_at))
-            self.started_and_settled.append((*start, *_settled(settled), *where))
+            start = (started.attempt_id, started.input or None, self.time(started.started_at))
+            self.started_and_settled.append((*start, *self._settled(settled), *where))
             return
         if started is not None:
             self.started.append(
                 (
                     started.attempt_id, started.number - 1, started.input or None,
-                    querysets.db_time(started.started_at), *where,
+                    self.time(started.started_at), *where,
                 )
             )  # fmt: skip
         if retrying is not None:
             error = retrying.error
             self.retrying.append((retrying.retry_count, _error(error), error.message, error.traceback, *where))
         if settled is not None:
-            self.settled.append((*_settled(settled), *where))
+            self.settled.append((*self._settled(settled), *where))
 
     def write(self, cursor: CursorWrapper) -> None:
         for statement, parameters in (
@@ -180,20 +182,19 @@ class _Rows:
                 if cursor.rowcount != len(parameters):
                     raise RecordMismatch(len(parameters) - cursor.rowcount)
 
-
-def _settled(event: NodeSettled) -> tuple[Any, ...]:
-    error = event.error
-    return (
-        str(event.status),
-        str(event.reason or ""),
-        event.retry_count,
-        event.output or None,
-        _error(error),
-        "" if error is None else error.message,
-        "" if error is None else error.traceback,
-        event.details or None,
-        querysets.db_time(event.at),
-    )
+    def _settled(self, event: NodeSettled) -> tuple[Any, ...]:
+        error = event.error
+        return (
+            str(event.status),
+            str(event.reason or ""),
+            event.retry_count,
+            event.output or None,
+            _error(error),
+            "" if error is None else error.message,
+            "" if error is None else error.traceback,
+            event.details or None,
+            self.time(event.at),
+        )
 
 
 def _error(error: ErrorInfo | None) -> str | None:

@@ -100,7 +100,7 @@ def _accept(request: StartRequest, version: WorkflowVersion, plan: Plan) -> Work
         last_seq=1,
         created_at=querysets.now(),
     )
-    execution.save(force_insert=True)
+    querysets.insert_execution(execution)
     querysets.insert_nodes(execution.id, plan)
     with connection.cursor() as cursor:
         querysets.write_log(cursor, execution.id, 1, "execution.pending", f"Execution of {version} was accepted.")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from enum import Enum
 from functools import lru_cache
 from typing import Any, cast
@@ -69,7 +69,10 @@ def pretty(value: object) -> str:
 
 def number(text: str) -> Decimal:
     """A Decimal within the bounds, from its JSON spelling."""
-    value = Decimal(text)
+    try:
+        value = Decimal(text)
+    except DecimalException:
+        raise JsonError(f"The number {text[:60]} has an exponent outside of +-{MAX_EXPONENT}.") from None
     _check_decimal(value)
     return value
 
@@ -206,8 +209,8 @@ def _check_decimal(value: Decimal) -> None:
     digits = value.as_tuple().digits
     if len(digits) > MAX_DIGITS:
         raise JsonError(f"The number has more than {MAX_DIGITS} significant digits: round it.")
-    if value and not -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
-        raise JsonError(f"The number {value:.6e} has an exponent outside of +-{MAX_EXPONENT}.")
+    if not -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
+        raise JsonError(f"The number {value} has an exponent outside of +-{MAX_EXPONENT}.")
 
 
 def _other(value: object, depth: int) -> JsonValue:

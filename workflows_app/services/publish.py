@@ -1,10 +1,11 @@
 """The immutable snapshot that a run needs: found where the content is known, made where it is new."""
 
 import hashlib
+import uuid
 
 from workflows_app.dag.plan import Plan
 from workflows_app.models import Workflow, WorkflowVersion
-from workflows_app.services.compile import agrees, compile_document, plan_of
+from workflows_app.services.compile import PLANS_KEPT, agrees, compile_document, plan_of
 from workflows_app.services.documents import Source, checked, document_of
 from workflows_app.tools.registry import registry
 
@@ -15,11 +16,24 @@ def publish(workflow: Workflow) -> WorkflowVersion:
     It is checked again where it was never published, or where a tool has changed since. Raises
     `InvalidDefinition` with all problems.
     """
-    latest = WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version).order_by("-created_at").first()
-    if latest is not None and agrees(plan_of(latest), registry):
-        return latest
-    document = checked(Source(document=document_of(workflow), line_of=lambda _path: None))
-    return _snapshot(compile_document(document, registry), workflow)
+    present = (workflow.id, workflow.version)
+    latest = _published.get(present) or _latest(workflow)
+    if latest is None or not agrees(plan_of(latest), registry):
+        document = checked(Source(document=document_of(workflow), line_of=lambda _path: None))
+        latest = _snapshot(compile_document(document, registry), workflow)
+    if len(_published) >= PLANS_KEPT:
+        _published.clear()
+    _published[present] = latest
+    return latest
+
+
+# A snapshot of a version never changes: what is known of it here stays true.
+_published: dict[tuple[uuid.UUID, int], WorkflowVersion] = {}
+
+
+def _latest(workflow: Workflow) -> WorkflowVersion | None:
+    versions = WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version)
+    return versions.order_by("-created_at").first()
 
 
 def publish_anonymous(source: Source) -> WorkflowVersion:

@@ -70,15 +70,15 @@ PYTHON = [
     "[1][::2]", "[1][...]", "...", "Ellipsis.a", "NotImplemented.a", "1j", "0x10", "0b1", "0o7", "1_0", "b'a'",
     "rb'a'", "f'a'", "2 ** 9", "9 ** 9 ** 9", "1 << 9", "1 >> 1", "1 & 1", "1 | 1", "1 ^ 1", "~1", "1 @ 1", "1 is 1",
     "1 is not 1", "1 <> 2", "`1`", "$x", "x?", "x?.y", "a ?? b", "a && b", "a || b", "!a", "\uff41", "\uff43anary",
-    "e\uff56al('1')", "\u212fval('1')", "\uff4cen([1])", "canary.\uff41", "canary.__\uff43lass__", "a\u200bb", "a\u00a0b", "\ufeff1", "1\0",
-    "'\0'", "'\\0'", "'\\ud800'", "\ud800", "# x", "1 # x", "(1 # x\n)", "\\\n1", "1\\\n", "'a\nb'", "'''a\nb'''",
-    "[x for x in [1] for y in [1]]", "[[y for y in x] for x in [[1]]]", "[x for x in [y for y in [1]]]",
-    "(x for x in [1])", "str(x for x in [1])", "[x for x.y in [1]]", "[x for x[0] in [1]]",
-    "[x for (x, (y, z)) in [1]]", "[x for *x in [1]]", "[__x for __x in [1]]", "[1 for true in [1]]",
-    "[1 for () in [1]]", "{'a': 1}.a()", "len.__call__([1])", "(len)([1], 2)", "(len if 1 else max)([1])",
-    "[len][0]([1])", "len([1])()", "{'f': len}.f([1])", "matches", "now.__self__", "date.today()", "str.format('a')",
-    "decimal('1').as_tuple()", "now().year", "now().__class__", "input.text.upper", "1 .real", "(1).real",
-    "1.5.real",
+    "e\uff56al('1')", "\u212fval('1')", "\uff4cen([1])", "canary.\uff41", "canary.__\uff43lass__", "a\u200bb",
+    "a\u00a0b", "\ufeff1", "1\0", "'\0'", "'\\0'", "'\\ud800'", "\ud800", "# x", "1 # x", "(1 # x\n)", "\\\n1",
+    "1\\\n", "'a\nb'", "'''a\nb'''", "[x for x in [1] for y in [1]]", "[[y for y in x] for x in [[1]]]",
+    "[x for x in [y for y in [1]]]", "(x for x in [1])", "str(x for x in [1])", "[x for x.y in [1]]",
+    "[x for x[0] in [1]]", "[x for (x, (y, z)) in [1]]", "[x for *x in [1]]", "[__x for __x in [1]]",
+    "[1 for true in [1]]", "[1 for () in [1]]", "{'a': 1}.a()", "len.__call__([1])", "(len)([1], 2)",
+    "(len if 1 else max)([1])", "[len][0]([1])", "len([1])()", "{'f': len}.f([1])", "matches", "now.__self__",
+    "date.today()", "str.format('a')", "decimal('1').as_tuple()", "now().year", "now().__class__",
+    "input.text.upper", "1 .real", "(1).real", "1.5.real",
 ]  # fmt: skip
 
 
@@ -191,8 +191,8 @@ def test_the_steps_are_counted_and_not_the_time() -> None:
 
 
 TERMS = [
-    "a", "rows", "text", "obj", "obj.k", "t", "null", "true", "0", "1", "-1", "2.5", "1e300", "1e-300", "'a'",
-    "''", "[]", "{}", "x", "gone", "9" * 70, "now()", "'2024-01-01'", "'('", "r'\\d'",
+    "a", "rows", "text", "obj", "obj.k", "t", "null", "true", "0", "1", "-1", "2.5", "1e300", "1e-300", "'a'", "''",
+    "[]", "{}", "x", "gone", "9" * 70, "now()", "'2024-01-01'", "'('", "r'\\d'",
 ]  # fmt: skip
 ATOMS = st.sampled_from(TERMS)
 FUNCTIONS = (
