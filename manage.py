@@ -11,7 +11,12 @@ def main() -> None:
     except ImportError as error:
         sentence = "Django is not installed here. Run `make sync`, then `uv run manage.py` or activate .venv."
         raise SystemExit(sentence) from error
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does: what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -77,9 +77,14 @@ class Recorder:
     def _work(self) -> None:
         try:
             while self._serve():
-                pass
+                # After an error of the database the connection may be of no use any more.
+                connection.close_if_unusable_or_obsolete()
         finally:
             connection.close()
+            with self._lock:
+                # Only after a defect of this module: the next request must not wait for a dead thread.
+                if self._thread is threading.current_thread():
+                    self._thread = None
 
     def _serve(self) -> bool:
         """Take everything that waits, in order; False when it is time to end."""
@@ -119,7 +124,11 @@ def _write(requests: list[Request]) -> None:
         runs.setdefault(request.run, []).extend(request.events)
     results = dict(zip(runs, write(list(runs.items())), strict=True))
     for request in requests:
-        request.done(results[request.run])
+        result = results[request.run]
+        request.done(result)
+        if not isinstance(result, BaseException):
+            # The first request of a run is told of all its entries; nobody hears of one twice.
+            results[request.run] = []
     requests.clear()
 
 

@@ -28,6 +28,7 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
+        imported: list[str] = []
         with transaction.atomic():
             owner = self._owner(options["owner"])
             for file in options["files"]:
@@ -36,7 +37,8 @@ class Command(BaseCommand):
                 except InvalidDefinition as error:
                     transaction.set_rollback(True)
                     refuse(error, self.stderr, file)
-                self.stdout.write(f"{workflow.name}: {saved}, version {workflow.version}")
+                imported.append(f"{workflow.name}: {saved}, version {workflow.version}")
+        self.stdout.write("\n".join(imported))
 
     def _owner(self, username: str | None) -> Any:
         users: Any = get_user_model()
