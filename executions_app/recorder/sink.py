@@ -158,7 +158,7 @@ class _Hub:
             self._timer = None
         if not self._dirty:
             return
-        requests, answers = zip(*(sink.request() for sink in self._dirty), strict=True)
+        pairs = [sink.request() for sink in self._dirty]
         self._dirty.clear()
-        _ = _Outbox(asyncio.get_running_loop(), answers)
-        self._recorder.submit(requests)
+        _ = _Outbox(asyncio.get_running_loop(), [answer for _, answer in pairs])
+        self._recorder.submit([request for request, _ in pairs])

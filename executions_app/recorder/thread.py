@@ -42,10 +42,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inbox: queue.SimpleQueue[Sequence[Request] | _Call[object] | _Stop] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Request] | _Call[object] | _Stop] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def submit(self, requests: Sequence[Request]) -> None:
+    def submit(self, requests: list[Request]) -> None:
         """Write these with the next batch. From any thread."""
         self._put(requests)
 
@@ -64,7 +64,7 @@ class Recorder:
             self._inbox.put(_Stop())
         thread.join()
 
-    def _put(self, item: "Sequence[Request] | _Call[object]") -> None:
+    def _put(self, item: "list[Request] | _Call[object]") -> None:
         with self._lock:
             self._inbox.put(item)
             if self._thread is None:
@@ -77,8 +77,10 @@ class Recorder:
     def _work(self) -> None:
         try:
             while self._serve():
-                # After an error of the database the connection may be of no use any more.
-                connection.close_if_unusable_or_obsolete()
+                # After an error of the database the connection may be of no use any more. Age alone is no
+                # reason: this thread keeps its connection for as long as it has work.
+                if connection.errors_occurred and not connection.is_usable():
+                    connection.close()
         finally:
             connection.close()
             with self._lock:
@@ -98,14 +100,11 @@ class Recorder:
             return True
         while not self._inbox.empty():
             items.append(self._inbox.get())
-        requests: list[Request] = []
+        # One batch, though calls came in between: a call waits for what was handed over before it, and more.
+        _write([request for item in items if isinstance(item, list) for request in item])
         for item in items:
             if isinstance(item, _Call):
-                _write(requests)
                 _answer(item)
-            elif not isinstance(item, _Stop):
-                requests.extend(item)
-        _write(requests)
         if any(isinstance(item, _Stop) for item in items):
             with self._lock:
                 self._thread = None
@@ -129,7 +128,6 @@ def _write(requests: list[Request]) -> None:
         if not isinstance(result, BaseException):
             # The first request of a run is told of all its entries; nobody hears of one twice.
             results[request.run] = []
-    requests.clear()
 
 
 def _answer(call: _Call[object]) -> None:
