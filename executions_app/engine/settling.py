@@ -70,19 +70,18 @@ class Settler:
 
     def end(self) -> ExecutionEnded:
         """The last event, once every node is terminal."""
-        at = self._ports.clock.now()
         match self._cancel.reason:
             case None if self._first_failure is not None:
-                return _failed(at, Reason.NODE_ERROR, self._first_failure)
+                return self._ended(ExecutionStatus.FAILED, Reason.NODE_ERROR, self._first_failure)
             case None:
-                return self._completed(at)
+                return self._completed()
             case Reason.TIMEOUT:
                 limit = self._plan.settings.timeout_seconds
                 sentence = f"The execution did not finish within its limit of {limit} seconds."
                 error = ErrorInfo(code="timeout", message=sentence, type="ExecutionTimeoutError", node=None)
-                return _failed(at, Reason.TIMEOUT, error)
+                return self._ended(ExecutionStatus.FAILED, Reason.TIMEOUT, error)
             case reason:
-                return ExecutionEnded(at=at, status=ExecutionStatus.CANCELLED, reason=reason)
+                return self._ended(ExecutionStatus.CANCELLED, reason)
 
     def _complete(self, node: int, output: str) -> Settlement:
         self._context.put(node, output)
@@ -219,11 +218,10 @@ class Settler:
             gave_up=gave_up,
         )
 
-    def _completed(self, at: datetime) -> ExecutionEnded:
-        """The run's output; one that cannot be rendered is a failure like any other."""
+    def _completed(self) -> ExecutionEnded:
+        """The end of a run without an unhandled failure; an output that cannot be rendered is one."""
         if self._plan.output is None:
-            output = self._context.outputs_by_key(self._frontier.statuses)
-            return ExecutionEnded(at=at, status=ExecutionStatus.COMPLETED, reason=None, output=output)
+            return self._ended(ExecutionStatus.COMPLETED)
         assert self._context.started_at is not None
         scope = NodeScope(self._context, None, self._context.started_at)
         try:
@@ -231,9 +229,13 @@ class Settler:
         except ExpressionError as problem:
             sentence = f"The output of the workflow cannot be rendered: {problem}"
             error = ErrorInfo(code="expression_error", message=sentence, type="ExpressionError", node=None)
-            return _failed(at, Reason.NODE_ERROR, error)
-        return ExecutionEnded(at=at, status=ExecutionStatus.COMPLETED, reason=None, output=output)
+            return self._ended(ExecutionStatus.FAILED, Reason.NODE_ERROR, error)
+        return self._ended(ExecutionStatus.COMPLETED, output=output)
 
-
-def _failed(at: datetime, reason: Reason, error: ErrorInfo) -> ExecutionEnded:
-    return ExecutionEnded(at=at, status=ExecutionStatus.FAILED, reason=reason, error=error)
+    def _ended(
+        self, status: ExecutionStatus, reason: Reason | None = None, error: ErrorInfo | None = None, output: str = ""
+    ) -> ExecutionEnded:
+        """Without an `output` of its own, a workflow gives the outputs of its completed nodes, however it ended."""
+        if not output and self._plan.output is None:
+            output = self._context.outputs_by_key(self._frontier.statuses)
+        return ExecutionEnded(at=self._ports.clock.now(), status=status, reason=reason, output=output, error=error)
