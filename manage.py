@@ -15,7 +15,7 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does: what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _ = os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
 
 

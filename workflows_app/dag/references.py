@@ -171,7 +171,8 @@ def _check_order(outline: Outline, uses: list[Use], findings: Findings) -> None:
         may_be_missing = False
         if use.at is None:
             # The workflow's output may well be null where a node was skipped; reading into null is what fails.
-            may_be_missing = len(use.reference.path) > 2 and not lineage.surely_ends_with_output(use.key)
+            reads_into_it = bool(use.reference.path[2:])
+            may_be_missing = reads_into_it and not lineage.surely_ends_with_output(use.key)
         elif use.edge and use.key == use.at:
             may_be_missing = _may_leave_without_output(outline, use.edge)
         elif (use.at, use.key) in verdict.strangers:
