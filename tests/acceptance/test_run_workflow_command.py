@@ -1,0 +1,185 @@
+"""`manage.py run_workflow`: exit codes, what goes to stdout and to stderr, inputs, Ctrl-C."""
+
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from tests.eventually import eventually
+
+SLEEPER = """name: sleeper
+nodes:
+  - {key: t, type: trigger}
+  - {key: nap, type: tool, tool: core.sleep, inputs: {seconds: 50}}
+  - {key: after, type: tool, tool: core.set, inputs: {x: 1}}
+edges:
+  - {from: t, to: nap}
+  - {from: nap, to: after}
+"""
+FAILING = """name: failing
+nodes:
+  - {key: t, type: trigger}
+  - {key: a, type: tool, tool: core.fail, inputs: {message: it is broken}}
+edges: [{from: t, to: a}]
+"""
+EXECUTION_KEYS = [
+    "id", "workflow", "status", "reason", "labels", "rerun_of", "trigger_type", "scheduling", "input", "output",
+    "error", "seq", "created_at", "started_at", "ended_at", "duration_ms", "nodes",
+]  # fmt: skip
+NODE_KEYS = {
+    "key", "type", "name", "status", "reason", "level", "retry_count", "input", "output", "error", "started_at",
+    "ended_at", "duration_ms",
+}  # fmt: skip
+
+
+def test_json_is_one_document_in_the_published_shape(shell):
+    done = shell("run_workflow", "rsi-screen", "--json")
+    assert done.code == 0
+    execution = done.json
+    assert list(execution) == EXECUTION_KEYS
+    assert execution["workflow"].keys() == {"id", "name", "version"}
+    assert all(node.keys() >= NODE_KEYS for node in execution["nodes"])
+    assert execution["created_at"].endswith("Z")
+    assert len(execution["created_at"]) == len("2026-01-02T03:04:05.000006Z")
+    report = execution["output"]["report"]
+    assert {symbol: share["signal"] for symbol, share in report["signals"].items()} == {
+        "AAPL": "oversold", "GOOG": "overbought", "IBM": "neutral", "MSFT": "neutral",
+    }  # fmt: skip
+    assert str(report["signals"]["AAPL"]["rsi"]).startswith("32.778")
+    assert str(report["signals"]["GOOG"]["rsi"]).startswith("67.525")
+
+
+def test_the_diamond_runs_level_by_level(shell):
+    done = shell("run_workflow", "diamond", "--json", "--quiet")
+    nodes = {node["key"]: node for node in done.json["nodes"]}
+    assert done.err == ""
+    for node in nodes.values():
+        for earlier in nodes.values():
+            if earlier["level"] < node["level"]:
+                assert earlier["ended_at"] <= node["started_at"]
+
+
+def test_a_file_runs_as_a_snapshot_of_its_own(shell):
+    path = shell.write(
+        "own.yaml", FAILING.replace("core.fail, inputs: {message: it is broken}", "core.set, inputs: {n: 1.10}")
+    )
+    before = shell("export_workflow", "hello").out
+    done = shell("run_workflow", path, "--json")
+    assert done.code == 0
+    assert done.json["workflow"] == {"id": None, "name": "failing", "version": None}
+    assert '"n": 1.10' in done.out
+    assert shell("export_workflow", "failing").code == 2
+    assert shell("export_workflow", "hello").out == before
+
+
+def test_a_failed_run_exits_1_and_says_why(shell):
+    done = shell("run_workflow", shell.write("failing.yaml", FAILING))
+    assert done.code == 1
+    assert "it is broken" in done.err
+    assert shell("run_workflow", shell.write("failing.yaml", FAILING), "--quiet").err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["nowhere"], "nowhere"),
+        (["nowhere.yaml"], "cannot be read"),
+        (["hello", "--input", "{"], "not JSON"),
+        (["hello", "--input", "[1]"], "an object"),
+        (["hello", "--input", "@/nowhere.json"], "cannot be read"),
+        (["hello", "--set", "name"], "--set key=value"),
+        (["hello", "--set", "name=5"], "name"),
+        (["hello", "--timeout", "5"], "--timeout"),
+        (["hello", "--no-wait"], "--no-wait"),
+    ],
+)
+def test_a_request_that_is_not_valid_exits_2_with_one_line(shell, arguments, part):
+    done = shell("run_workflow", *arguments)
+    assert done.code == 2
+    assert done.out == ""
+    assert part in done.err
+    assert done.err.count("\n") == 1
+    assert shell("list_executions").out == ""
+
+
+def test_a_definition_that_is_not_valid_exits_2_with_all_problems(shell):
+    path = shell.write("bad.yaml", FAILING.replace("core.fail", "core.fial").replace("to: a", "to: b"))
+    done = shell("run_workflow", path)
+    assert done.code == 2
+    assert "UNKNOWN_TOOL line 4, node a, tool:" in done.err
+    assert "NODE_NOT_FOUND line 5, edge t -> b, to:" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "expected"),
+    [
+        (["--input", '{"name": "Ada"}'], None, {"name": "Ada"}),
+        (["--input", "-"], '{"name": "Ada"}', {"name": "Ada"}),
+        (
+            ["--input", '{"name": "Ada", "n": 1}', "--set", "name=Grace", "--set", "n=[1]"],
+            None,
+            {"name": "Grace", "n": [1]},
+        ),
+        (["--set", "name=two words"], None, {"name": "two words"}),
+    ],
+)
+def test_the_input_comes_from_options_files_and_stdin(shell, arguments, stdin, expected):
+    assert shell("run_workflow", "hello", "--json", *arguments, stdin=stdin).json["input"] == expected
+
+
+def test_an_input_file_keeps_its_digits(shell):
+    path = shell.write("input.json", '{"amount": 1234567890123456789.123456789}')
+    done = shell("run_workflow", "hello", "--json", "--input", f"@{path}")
+    assert '"amount": 1234567890123456789.123456789' in done.out
+
+
+def test_the_same_idempotency_key_is_the_same_execution(shell):
+    first = shell("run_workflow", "hello", "--json", "--idempotency-key", "k1").json
+    again = shell("run_workflow", "hello", "--json", "--idempotency-key", "k1").json
+    assert again == first
+    other = shell("run_workflow", "hello", "--set", "name=Ada", "--idempotency-key", "k1")
+    assert other.code == 2
+    assert "k1" in other.err
+
+
+def test_ctrl_c_cancels_and_leaves_nothing_running(shell):
+    path = shell.write("sleeper.yaml", SLEEPER)
+    process = shell.start("run_workflow", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    first_line = process.stderr.readline
+    eventually(lambda: "'nap' started" in first_line())
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    (execution,) = shell("list_executions", "--json").json["items"]
+    assert (execution["status"], execution["reason"]) == ("cancelled", "user")
+    shown = shell("show_execution", execution["id"], "--json").json
+    assert {node["key"]: node["status"] for node in shown["nodes"]} == {
+        "t": "completed", "nap": "cancelled", "after": "cancelled",
+    }  # fmt: skip
+
+
+def test_a_terminal_shows_a_table_and_a_pipe_plain_lines(shell):
+    assert "✓ Node 'greet' completed." in shell("run_workflow", "hello").err
+    ours, theirs = pty.openpty()
+    process = shell.start("run_workflow", "hello", stdout=subprocess.PIPE, stderr=theirs)
+    out, _ = process.communicate(timeout=40)
+    os.close(theirs)
+    shown = b""
+    while chunk := _read(ours):
+        shown += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    assert "Hello, world!" in out
+    assert "✓ completed" in shown.decode()
+    assert "node" in shown.decode()
+
+
+def _read(descriptor):
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        # The other end is closed: all is read.
+        return b""
