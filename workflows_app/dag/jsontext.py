@@ -35,11 +35,13 @@ class JsonError(ValueError):
 
 def loads(text: str | bytes) -> JsonValue:
     """The value of JSON text. Raises `JsonError` that says what is wrong and, where it is known, where."""
-    return cast(JsonValue, _decode(_DECODER, text))
+    value = _decode(_DECODER, text)
+    _refuse_what_msgspec_reads(value, text)
+    return cast(JsonValue, value)
 
 
 def loads_as[T](kind: type[T], text: str | bytes) -> T:
-    """Decode straight into a msgspec type, with the same bounds for what is inside."""
+    """Decode text that we wrote ourselves, or have read with `loads`, straight into a msgspec type."""
     return cast(T, _decode(_decoder(kind), text))
 
 
@@ -88,19 +90,37 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
 
 def _decode(decoder: msgspec.json.Decoder[Any], text: str | bytes) -> object:
     try:
-        value: object = decoder.decode(text)
+        return decoder.decode(text)
     except RecursionError:
         raise JsonError(f"The JSON is nested too deeply: keep to {MAX_DEPTH} levels.") from None
     except JsonError:
         raise
     except (msgspec.DecodeError, ValueError) as error:
         raise _unreadable(text, error) from error
-    # Cheap tests of the text stand before the walk through the value.
+
+
+def _refuse_what_msgspec_reads(value: object, text: str | bytes) -> None:
+    """Hold a decoded value to the bounds that its decoder does not know; cheap tests of the text come first."""
     source = text if isinstance(text, str) else text.decode()
-    suspicious = "\\u" in source or _LONG_NUMBER.search(source) is not None
-    if suspicious or source.count("[") + source.count("{") > MAX_DEPTH:
-        _check(value)
-    return value
+    if "\\u" in source or _LONG_NUMBER.search(source) is not None:
+        _ = _clean(value, 0)
+    elif source.count("[") + source.count("{") > MAX_DEPTH and _is_too_deep(value):
+        raise JsonError(f"The JSON is nested too deeply: keep to {MAX_DEPTH} levels.")
+
+
+def _is_too_deep(value: object) -> bool:
+    """Walks containers level by level; scalars cost nothing."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if type(container) is dict else container)
+            if type(item) is dict or type(item) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _unreadable(text: str | bytes, error: Exception) -> JsonError:
@@ -118,13 +138,6 @@ def _unreadable(text: str | bytes, error: Exception) -> JsonError:
     before = source.encode("utf-8", "replace")[: int(at[1])].decode("utf-8", "replace")
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     return JsonError(f"The text is no valid JSON at line {line}, column {column}: {reason[: at.start()].strip()}.")
-
-
-def _check(value: object) -> None:
-    """Refuse what msgspec reads but no record may hold."""
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.to_builtins(value, builtin_types=(Decimal,))
-    _ = _clean(value, 0)
 
 
 def _clean(value: object, depth: int) -> JsonValue:

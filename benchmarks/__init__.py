@@ -1,0 +1,1 @@
+"""The product beside its floors, in one run: `make bench`."""
