@@ -6,7 +6,7 @@ surrogates, at most 200 levels.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, DecimalException
@@ -110,17 +110,18 @@ def _refuse_what_msgspec_reads(value: object, text: str | bytes) -> None:
 
 def _is_too_deep(value: object) -> bool:
     """Walks containers level by level; scalars cost nothing."""
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            item
-            for container in level
-            for item in (container.values() if type(container) is dict else container)
-            if type(item) is dict or type(item) is list
-        ]
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for container in level for item in _items(container) if type(item) is dict or type(item) is list]
         if not level:
             return False
     return True
+
+
+def _items(container: object) -> Iterable[object]:
+    if isinstance(container, dict):
+        return cast("dict[str, object]", container).values()
+    return cast("list[object]", container)
 
 
 def _unreadable(text: str | bytes, error: Exception) -> JsonError:
@@ -149,8 +150,7 @@ def _clean(value: object, depth: int) -> JsonValue:
     if kind is int:
         return _integer(cast(int, value))
     if kind is Decimal:
-        _check_decimal(cast(Decimal, value))
-        return cast(Decimal, value)
+        return _decimal(cast(Decimal, value))
     if depth >= MAX_DEPTH:
         raise JsonError(f"It is nested deeper than {MAX_DEPTH} levels, or contains itself.")
     if kind is dict:
@@ -216,11 +216,16 @@ def _integer(value: int) -> int:
     raise JsonError("The integer has more than 256 bits: send it as text.")
 
 
+def _decimal(value: Decimal) -> Decimal | int:
+    """A Decimal within the bounds; one that is written without fraction and exponent is read as an integer."""
+    _check_decimal(value)
+    return int(value) if not value.as_tuple().exponent else value
+
+
 def _check_decimal(value: Decimal) -> None:
     if not value.is_finite():
         raise JsonError(f"{value} is no number that JSON has: return null or leave it out.")
-    digits = value.as_tuple().digits
-    if len(digits) > MAX_DIGITS:
+    if len(value.as_tuple().digits) > MAX_DIGITS:
         raise JsonError(f"The number has more than {MAX_DIGITS} significant digits: round it.")
     if not -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
         raise JsonError(f"The number {value} has an exponent outside of +-{MAX_EXPONENT}.")
@@ -273,9 +278,7 @@ def _foreign(value: object, depth: int) -> JsonValue:
 
 
 def _float(value: float) -> JsonValue:
-    result = Decimal(repr(float(value)))
-    _check_decimal(result)
-    return result
+    return _decimal(Decimal(repr(float(value))))
 
 
 def rfc3339(value: datetime) -> str:
