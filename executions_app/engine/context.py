@@ -11,6 +11,7 @@ from workflows_app.dag.branching import EdgeState
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import Handle, JsonObject, JsonValue, NodeKey
 from workflows_app.processors.base import Contribution
+from workflows_app.processors.inputs import merged
 
 
 class ExecutionContext:
@@ -115,19 +116,10 @@ class ExecutionContext:
                 arrived.append(Contribution(node=key, value=self.output(source)))
         return arrived
 
-    def merged_outputs(self, node: int) -> JsonObject:
-        """The contributions as one object: objects by their keys, anything else under its node's key."""
-        merged: JsonObject = {}
-        for contribution in self.contributions(node):
-            if isinstance(contribution.value, dict):
-                merged.update(contribution.value)
-            else:
-                merged[contribution.node] = contribution.value
-        return merged
-
     def merged_input(self, node: int) -> JsonObject:
         """The merged outputs over the execution's input over the workflow's variables."""
-        return {**self.variables, **self.input, **self.merged_outputs(node)}
+        arrived = merged((one.node, one.value) for one in self.contributions(node))
+        return {**self.variables, **self.input, **arrived}
 
     def outputs_by_key(self, statuses: list[NodeStatus]) -> str:
         """JSON text of the outputs of all completed nodes, spliced from the texts as they were committed."""

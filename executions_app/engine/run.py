@@ -35,8 +35,9 @@ from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType, Scheduling
-from workflows_app.processors.base import AttemptInfo, NodeCall, Processor
+from workflows_app.processors.base import NodeCall, Processor
 from workflows_app.processors.errors import NodeOutputError
+from workflows_app.tools.context import ToolContext
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -221,13 +222,14 @@ class _Run:
         context, plan_node = self._context, self._plan.nodes[node]
         number, started_at = self._settler.begin_attempt(node, self._ports.clock.now())
         limit = float(plan_node.timeout_seconds)
-        attempt = AttemptInfo(
+        attempt = ToolContext(
             execution_id=context.execution_id,
             node=plan_node.key,
             attempt_id=self._ports.new_id(),
             idempotency_key=f"{context.execution_id}:{plan_node.key}",
             number=number,
             deadline=self._loop.time() + limit,
+            journal=partial(self._log, node),
         )
         return NodeCall(
             node=plan_node,
@@ -236,7 +238,6 @@ class _Run:
             execution_input=lambda: context.input,
             merged_input=lambda: context.merged_input(node),
             contributions=lambda: context.contributions(node),
-            log=partial(self._log, node),
             started_at=started_at,
         )
 

@@ -9,8 +9,6 @@ from workflows_app.processors.base import NodeCall
 class AdapterProcessor:
     """Gives its rendered `output`. On record as its input is what its predecessors hand over."""
 
-    inline: bool = True
-
     def prepare(self, call: NodeCall) -> JsonValue:
         return inputs.handed_over(call)
 

@@ -10,8 +10,6 @@ from workflows_app.processors.errors import NodeConfigurationError
 class AgentProcessor:
     """Refuses to run."""
 
-    inline: bool = True
-
     def prepare(self, call: NodeCall) -> JsonValue:
         """Raises `NodeConfigurationError`."""
         _refuse(call)

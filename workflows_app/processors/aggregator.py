@@ -18,8 +18,6 @@ _ARITHMETIC = Context(prec=64, rounding=ROUND_HALF_EVEN)
 class AggregatorProcessor:
     """Gives the bare result of its strategy. On record as its input are the outputs by their node's key."""
 
-    inline: bool = True
-
     def prepare(self, call: NodeCall) -> JsonValue:
         return {contribution.node: contribution.value for contribution in call.contributions()}
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from workflows_app.dag.plan import NodePlan
 from workflows_app.dag.rendering import Scope
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey
+from workflows_app.tools.context import ToolContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,26 +20,6 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptInfo:
-    """One try of a node, as the code that runs in it may know it.
-
-    `attempt_id` is unique for every try, `idempotency_key` the same for all tries of the node. `number`
-    counts from 1. `deadline` is the event loop's time at which the try is cancelled.
-    """
-
-    execution_id: str
-    node: NodeKey
-    attempt_id: str
-    idempotency_key: str
-    number: int
-    deadline: float
-
-
-# (level: debug, info, warning or error; message; data)
-type LogFunction = Callable[[str, str, JsonObject | None], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCall:
     """Everything a processor may use. All values are the node's own copies and may be changed.
 
@@ -47,24 +28,20 @@ class NodeCall:
     """
 
     node: NodePlan
-    attempt: AttemptInfo
+    attempt: ToolContext
     scope: Scope
     execution_input: Callable[[], JsonObject]
     merged_input: Callable[[], JsonObject]
     contributions: Callable[[], Sequence[Contribution]]
-    log: LogFunction
     started_at: datetime
 
 
 class Processor(Protocol):
     """One node type at work. `prepare` renders what goes on record as the node's input; `process` does it.
 
-    `inline` says that `process` never waits for anything outside: the engine then runs it without a task
-    and a time limit of its own. Both methods report failure by raising; the class name of the error is what
-    retry policies see. The result may be any value that `jsontext.dumps` accepts.
+    Both methods report failure by raising; the class name of the error is what retry policies see. The result
+    may be any value that `jsontext.dumps` accepts.
     """
-
-    inline: bool
 
     def prepare(self, call: NodeCall) -> JsonValue: ...
 

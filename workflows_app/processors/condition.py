@@ -8,8 +8,6 @@ from workflows_app.processors.base import NodeCall
 class ConditionProcessor:
     """Gives its rendered `inputs`, or without them its predecessors' merged outputs. The edges are the engine's."""
 
-    inline: bool = True
-
     def prepare(self, call: NodeCall) -> JsonValue:
         return inputs.handed_over(call) if call.node.inputs is None else inputs.rendered(call)
 

@@ -7,7 +7,6 @@ from workflows_app.dag.types import JsonObject, JsonValue
 from workflows_app.processors import inputs
 from workflows_app.processors.base import NodeCall
 from workflows_app.processors.errors import NodeOutputError
-from workflows_app.tools.context import ToolContext
 from workflows_app.tools.registry import Registry, registry
 
 # So many sentences tell what is wrong with an output.
@@ -21,8 +20,6 @@ class ToolProcessor:
     inputs from the merged outputs, variables and execution input.
     """
 
-    inline: bool = False
-
     def __init__(self, tools: Registry = registry) -> None:
         self._tools = tools
 
@@ -31,17 +28,8 @@ class ToolProcessor:
 
     async def process(self, call: NodeCall, prepared: JsonValue) -> object:
         """Raises `NodeInputError`, `NodeOutputError`, `UnknownTool`, and whatever the tool raises."""
-        tool, attempt = self._tools.get(call.node.tool), call.attempt
-        context = ToolContext(
-            execution_id=attempt.execution_id,
-            node=attempt.node,
-            attempt_id=attempt.attempt_id,
-            idempotency_key=attempt.idempotency_key,
-            number=attempt.number,
-            deadline=attempt.deadline,
-            journal=call.log,
-        )
-        output = await tool.call(cast(JsonObject, prepared), context, strict=call.node.inputs is not None)
+        tool = self._tools.get(call.node.tool)
+        output = await tool.call(cast(JsonObject, prepared), call.attempt, strict=call.node.inputs is not None)
         if call.node.output_schema is None:
             return output
         return _checked(output, call.node.output_schema, call.node.key)

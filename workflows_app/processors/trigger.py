@@ -7,8 +7,6 @@ from workflows_app.processors.base import NodeCall
 class TriggerProcessor:
     """Gives the execution's input."""
 
-    inline: bool = True
-
     def prepare(self, call: NodeCall) -> JsonValue:
         return call.execution_input()
 

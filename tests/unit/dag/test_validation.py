@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tests.unit.dag.documents import edge, node, with_node, workflow
 from workflows_app.dag.document import document_schema
 from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.types import Effect, ToolInfo
@@ -66,24 +67,6 @@ EXAMPLE = {
         {"from": "hold", "to": "report"},
     ],
 }
-
-
-def node(key, **more):
-    return {"key": key, "type": "tool", "tool": "core.set", **more}
-
-
-def edge(source, target, **more):
-    return {"from": source, "to": target, **more}
-
-
-def workflow(nodes, edges=(), **more):
-    """A document with a trigger `start` before the given nodes."""
-    return {"name": "w", "nodes": [{"key": "start", "type": "trigger"}, *nodes], "edges": list(edges), **more}
-
-
-def with_node(**more):
-    """A document whose only other node `a` has these keys."""
-    return workflow([{"key": "a", **more}], [edge("start", "a")])
 
 
 def codes(document):

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.unit.dag.documents import edge, node, with_node, workflow
 from workflows_app.dag.problems import errors_of
 from workflows_app.dag.types import Effect, ToolInfo
 from workflows_app.dag.validation import validate
@@ -24,24 +25,6 @@ CATALOGUE = {
         tool("old.one", active=False),
     ]
 }
-
-
-def node(key, **more):
-    return {"key": key, "type": "tool", "tool": "core.set", **more}
-
-
-def edge(source, target, **more):
-    return {"from": source, "to": target, **more}
-
-
-def workflow(nodes, edges=(), **more):
-    """A document with a trigger `start` before the given nodes."""
-    return {"name": "w", "nodes": [{"key": "start", "type": "trigger"}, *nodes], "edges": list(edges), **more}
-
-
-def with_node(**more):
-    """A document whose only other node `a` has these keys."""
-    return workflow([{"key": "a", **more}], [edge("start", "a")])
 
 
 def codes(document):

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from tests.unit.dag.documents import edge
 from workflows_app.dag.problems import errors_of
 from workflows_app.dag.types import Effect, ToolInfo
 from workflows_app.dag.validation import validate
@@ -51,10 +52,6 @@ def node(key, **more):
 
 def adapter(key, output, **more):
     return {"key": key, "type": "adapter", "output": output, **more}
-
-
-def edge(source, target, **more):
-    return {"from": source, "to": target, **more}
 
 
 def workflow(nodes, edges, **more):

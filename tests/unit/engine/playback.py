@@ -13,8 +13,6 @@ class Playback:
     `pauses` says for how many turns of the event loop a node's code waits before it ends.
     """
 
-    inline = False
-
     def __init__(self, behaviour, pauses=None):
         self.behaviour = behaviour
         self.pauses = pauses or {}

@@ -20,8 +20,6 @@ from workflows_app.dag.types import NodeType
 class Code:
     """A processor that calls one function per node; a node without one returns its merged input."""
 
-    inline = False
-
     def __init__(self, **functions):
         self.functions = functions
 

@@ -8,8 +8,9 @@ import pytest
 
 from workflows_app.dag.plan import NodePlan
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey, NodeType
-from workflows_app.processors.base import AttemptInfo, Contribution, NodeCall
+from workflows_app.processors.base import Contribution, NodeCall
 from workflows_app.processors.registry import PROCESSORS
+from workflows_app.tools import ToolContext
 from workflows_app.tools.registry import registry
 
 type MakeCall = Callable[..., NodeCall]
@@ -56,19 +57,19 @@ def call_of(lines: list[Line]) -> MakeCall:
             merged |= value if isinstance(value, dict) else {contribution.node: value}
         return NodeCall(
             node=NodePlan(key=NodeKey("n"), type=kind, **config),
-            attempt=AttemptInfo(
+            attempt=ToolContext(
                 execution_id="execution-1",
                 node=NodeKey("n"),
                 attempt_id="attempt-2",
                 idempotency_key="execution-1:n",
                 number=2,
                 deadline=300.0,
+                journal=lambda level, message, data: lines.append((level, message, data)),
             ),
             scope=FixedScope(names={"input": execution_input or {}, "vars": variables or {}, "nodes": arrived or {}}),
             execution_input=lambda: execution_input or {},
             merged_input=lambda: merged,
             contributions=lambda: contributions,
-            log=lambda level, message, data: lines.append((level, message, data)),
             started_at=datetime(2026, 1, 2, tzinfo=UTC),
         )
 

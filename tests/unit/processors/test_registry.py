@@ -10,10 +10,6 @@ def test_every_node_type_has_a_processor() -> None:
     assert set(PROCESSORS) == set(NodeType)
 
 
-def test_only_what_may_wait_for_something_outside_is_not_inline() -> None:
-    assert {kind for kind, processor in PROCESSORS.items() if not processor.inline} == {NodeType.TOOL}
-
-
 async def test_an_agent_node_says_that_it_cannot_run(call_of: MakeCall) -> None:
     call = call_of(NodeType.AGENT, model="m", prompt="p")
     with pytest.raises(NodeConfigurationError, match="agent nodes cannot run in this version") as caught:
