@@ -28,7 +28,7 @@ def decide(policy: RetryPolicy, error: ErrorInfo, retries: int, random: Callable
     if not error.retryable:
         return GiveUp(why=f"{error.type} is never retried.")
     if retries >= policy.max_retries:
-        return GiveUp(why=f"all {policy.max_retries} are used up.")
+        return GiveUp(why=f"{retries} of {policy.max_retries} used.")
     names = set(error.bases)
     if names.intersection(policy.never_retry_on):
         return GiveUp(why=f"{error.type} is in never_retry_on.")

@@ -87,7 +87,9 @@ class LiveProgress:
                 row.started_at = row.started_at or one.at
             elif row.started_at is not None:
                 row.ended_at = one.at
-            row.note = one.entry.message if row.state in ("failed", "retrying", "skipped") else ""
+            # The row says which node it is: what follows the colon is the reason.
+            reason = one.entry.message.partition(": ")[2] or one.entry.message
+            row.note = reason if row.state in ("failed", "retrying", "skipped") else ""
 
     def _table(self) -> "Table":
         from rich.table import Table  # noqa: PLC0415
@@ -96,8 +98,11 @@ class LiveProgress:
         counts = Counter(row.state for row in self._rows.values())
         caption = "  ".join(f"{count} {state}" for state, count in counts.items())
         table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
-        for title, justify in (("node", "left"), ("type", "left"), ("state", "left"), ("ms", "right")):
-            table.add_column(title, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
+        # Only the reason gives way where the terminal is narrow.
+        table.add_column("node", no_wrap=True, min_width=min(40, max(4, *map(len, self._rows))))
+        table.add_column("type", no_wrap=True, min_width=10)
+        table.add_column("state", no_wrap=True, min_width=11)
+        table.add_column("ms", no_wrap=True, min_width=8, justify="right")
         table.add_column("", overflow="ellipsis", no_wrap=True)
         for key, row in self._shown():
             shape, style = SHAPES.get(row.state, ("·", ""))
