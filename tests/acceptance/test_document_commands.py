@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.acceptance.conftest import ROOT
+from tests.acceptance.conftest import ROOT, Shell
 
 HELLO = ROOT / "demo" / "hello.yaml"
 
@@ -84,4 +84,12 @@ def test_executions_are_listed_newest_first_and_shown_with_their_journal(shell):
 def test_an_unknown_execution_is_one_line_and_exit_2(shell, identity):
     done = shell("show_execution", identity)
     assert done.code == 2
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["run_workflow", "hello"], ["list_executions"], ["import_workflow", HELLO]])
+def test_a_database_without_tables_is_one_line_that_says_what_to_do(tmp_path, arguments):
+    done = Shell(tmp_path)(*arguments)
+    assert done.code == 2
+    assert "manage.py migrate" in done.err
     assert done.err.count("\n") == 1

@@ -7,11 +7,9 @@ from typing import NoReturn
 from django.core.management.base import CommandError, OutputWrapper
 
 from workflows_app.dag.problems import errors_of
+from workflows_app.management.base import EXIT_INVALID
 from workflows_app.services.documents import Format, Source, read
 from workflows_app.services.errors import InvalidDefinition
-
-# The request or the definition is invalid or not found.
-EXIT_INVALID = 2
 
 _FORMATS = {".yaml": Format.YAML, ".yml": Format.YAML, ".json": Format.JSON}
 

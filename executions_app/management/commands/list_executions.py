@@ -2,13 +2,14 @@
 
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from executions_app.queries import execution_json, latest_executions
 from workflows_app.dag import jsontext
+from workflows_app.management.base import WorkflowCommand
 
 
-class Command(BaseCommand):
+class Command(WorkflowCommand):
     help = "List the latest executions, newest first."
 
     @override

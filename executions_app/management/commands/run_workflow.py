@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast, override
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from executions_app.live.events import Observer
 from executions_app.management.progress import LiveProgress, PlainProgress
@@ -18,7 +18,8 @@ from executions_app.services.run import cancel_soon, close, run_to_its_end
 from executions_app.services.start import StartRequest, start
 from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonObject, JsonValue, Scheduling
-from workflows_app.management.documents import EXIT_INVALID, is_file, read_file, refuse
+from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
+from workflows_app.management.documents import is_file, read_file, refuse
 from workflows_app.models import Workflow
 from workflows_app.services.documents import Source
 from workflows_app.services.errors import DefinitionError, InvalidDefinition
@@ -28,7 +29,7 @@ EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
 EXIT_INTERRUPTED = 130
 
 
-class Command(BaseCommand):
+class Command(WorkflowCommand):
     help = (
         "Run a workflow and wait for its end. The result goes to stdout, everything else to stderr. Exit codes: 0 "
         "completed, 1 failed, 2 invalid or not found, 3 cancelled, 130 interrupted."

@@ -2,16 +2,16 @@
 
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from executions_app.management.progress import SHAPES
 from executions_app.queries import execution_by_id, execution_json, logs_json
 from executions_app.services.errors import ExecutionNotFound
 from workflows_app.dag import jsontext
-from workflows_app.management.documents import EXIT_INVALID
+from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
 
 
-class Command(BaseCommand):
+class Command(WorkflowCommand):
     help = "Show an execution: its state, its nodes, and with --logs its journal."
 
     @override

@@ -2,15 +2,15 @@
 
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from workflows_app.management.documents import EXIT_INVALID
+from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
 from workflows_app.services.documents import Format, export
 from workflows_app.services.errors import DefinitionError
 from workflows_app.services.lookup import find
 
 
-class Command(BaseCommand):
+class Command(WorkflowCommand):
     help = "Print a workflow as a document, YAML or JSON."
 
     @override

@@ -3,15 +3,16 @@
 from typing import Any, override
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from workflows_app.management.documents import EXIT_INVALID, read_file, refuse
+from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
+from workflows_app.management.documents import read_file, refuse
 from workflows_app.services.documents import save
 from workflows_app.services.errors import InvalidDefinition
 
 
-class Command(BaseCommand):
+class Command(WorkflowCommand):
     help = (
         "Import workflow documents (YAML or JSON). The same name and owner is replaced by a new version; identical "
         "content changes nothing. With several files, all are imported or none."

@@ -3,16 +3,17 @@
 import sys
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from workflows_app.dag.problems import Problem, errors_of
-from workflows_app.management.documents import EXIT_INVALID, is_file, read_file
+from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
+from workflows_app.management.documents import is_file, read_file
 from workflows_app.services.documents import Source, document_of, problems_of
 from workflows_app.services.errors import DefinitionError, InvalidDefinition
 from workflows_app.services.lookup import find
 
 
-class Command(BaseCommand):
+class Command(WorkflowCommand):
     help = "Print every problem of a workflow as `CODE where: sentence`. Exit 2 if there is an error."
 
     @override
