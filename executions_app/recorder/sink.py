@@ -1,14 +1,17 @@
 """The engine's `Sink` over the recorder: events leave an event loop together, answers come back together."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from executions_app.engine.errors import OwnershipLost, RecorderFailed
 from executions_app.engine.events import Event
-from executions_app.live.events import Observer
+from executions_app.live.events import Committed, Observer
 from executions_app.recorder.thread import Recorder, Request, recorder
 from executions_app.recorder.writer import Result, Run
+
+logger = logging.getLogger(__name__)
 
 # How long an event that nobody waits for may wait for company.
 POST_SECONDS = 0.01
@@ -60,8 +63,18 @@ class RecordingSink:
                     future.set_result(None)
                 else:
                     future.set_exception(self._closed)
-        if self._observe is not None and not isinstance(result, BaseException):
-            self._observe(result)
+        if not isinstance(result, BaseException):
+            self._tell(result)
+
+    def _tell(self, committed: Sequence[Committed]) -> None:
+        """Whoever watches must not hurt the run: an observer that fails is heard of once, and told nothing more."""
+        if self._observe is None or not committed:
+            return
+        try:
+            self._observe(committed)
+        except Exception:
+            self._observe = None
+            logger.exception("An observer of execution %s failed and is left out from here.", self.run.execution_id)
 
 
 def _refusal(error: BaseException) -> BaseException:

@@ -149,3 +149,21 @@ def test_a_cancel_that_comes_before_the_last_commit_wins(claimed):
 
 def test_an_id_that_nobody_has_is_no_claim():
     assert querysets.claim(uuid.uuid4()) is None
+
+
+def test_an_observer_that_fails_hurts_no_run(import_document, caplog):
+    workflow = import_document(document("t>a", "a>b"))
+    first, second = (start(StartRequest(target=workflow, input={})).execution for _ in range(2))
+    told = []
+
+    def fails(_committed):
+        raise BrokenPipeError
+
+    async def both():
+        await asyncio.gather(runner.run(first.id, observe=fails), runner.run(second.id, observe=told.extend))
+
+    asyncio.run(both())
+    assert set(WorkflowExecution.objects.values_list("status", flat=True)) == {"completed"}
+    assert caplog.text.count("is left out") == 1
+    # The entries of acceptance and claim were written before anybody could watch.
+    assert [one.seq for one in told] == list(range(3, 10))
