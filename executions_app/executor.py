@@ -5,6 +5,7 @@
 The names of the engine that a program meets are here too.
 """
 
+import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +84,14 @@ class WorkflowExecutor:
         def accept() -> uuid.UUID:
             return start(StartRequest(target=find(str(workflow_id)), input=value)).execution.id
 
-        execution_id = await runner.in_recorder(accept)
+        accepting = asyncio.ensure_future(runner.in_recorder(accept))
+        try:
+            execution_id = await asyncio.shield(accepting)
+        except asyncio.CancelledError:
+            # It may be accepted by now: then it must not stay pending.
+            accepted = await accepting
+            _ = await runner.in_recorder(lambda: cancel(accepted))
+            raise
         _ = await runner.run(execution_id)
         return await runner.in_recorder(lambda: _result(execution_id))
 

@@ -37,20 +37,24 @@ async def run(
     """Run a pending execution to its end in this event loop. False where somebody else took it before.
 
     Cancelling the awaiting task cancels the execution, waits for its end, then raises `CancelledError`.
-    Raises `RecorderFailed` where not even the failure could be recorded.
+    Raises what the database raised where not even the failure could be recorded.
     """
+    token = cancel or CancelToken()
+    # A task of its own: not even the claim may be torn from what follows it.
+    work = asyncio.create_task(_work(execution_id, token, observe), name=f"execution {execution_id}")
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        token.request(Reason.USER)
+        _ = await work
+        raise
+
+
+async def _work(execution_id: uuid.UUID, cancel: CancelToken, observe: Observer | None) -> bool:
     claimed = await in_recorder(lambda: _claim(execution_id))
     if claimed is None:
         return False
-    claim, plan = claimed
-    token = cancel or CancelToken()
-    work = asyncio.create_task(_walk(execution_id, claim, plan, token, observe), name=f"execution {execution_id}")
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        token.request(Reason.USER)
-        await work
-        raise
+    await _walk(execution_id, *claimed, cancel, observe)
     if execution_finished.has_listeners(WorkflowExecution):
         await in_recorder(lambda: _announce(execution_id))
     return True

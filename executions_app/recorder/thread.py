@@ -131,6 +131,9 @@ def _write(requests: list[Request]) -> None:
 
 
 def _answer(call: _Call[object]) -> None:
+    if not call.future.set_running_or_notify_cancel():
+        # Whoever asked has gone before it was begun.
+        return
     try:
         result = call.function()
     except BaseException as error:  # noqa: BLE001 - the caller gets what its function raised

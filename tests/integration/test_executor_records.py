@@ -245,6 +245,23 @@ def test_cancelling_the_awaiting_task_leaves_no_running_row(import_document):
     assert WorkflowExecution.objects.get().status == "cancelled"
 
 
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+def test_a_cancel_of_the_awaiting_task_at_any_moment_leaves_nothing_open(import_document, turns):
+    workflow = import_document(document("t>a", "a>b", a={"tool": "core.sleep", "inputs": {"seconds": 60}}))
+
+    async def give_up():
+        task = asyncio.create_task(WorkflowExecutor().execute(workflow.id, {}))
+        for _ in range(turns):
+            # A turn of the loop, with time for the recorder's thread between them.
+            await asyncio.sleep(0.0005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(give_up())
+    assert set(WorkflowExecution.objects.values_list("status", flat=True)) <= {"cancelled"}
+
+
 def test_many_executions_share_one_loop(import_document):
     workflow = import_document(document("t>a", "a>b", b={"inputs": {"n": "${{ input.n }}"}}))
 
