@@ -144,14 +144,15 @@ def test_the_same_idempotency_key_is_the_same_execution(shell):
     assert "k1" in other.err
 
 
-def test_ctrl_c_cancels_and_leaves_nothing_running(shell):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_or_a_termination_cancels_and_leaves_nothing_running(shell, number, code):
     path = shell.write("sleeper.yaml", SLEEPER)
     process = shell.start("run_workflow", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     first_line = process.stderr.readline
     eventually(lambda: "'nap' started" in first_line())
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in err
     (execution,) = shell("list_executions", "--json").json["items"]
     assert (execution["status"], execution["reason"]) == ("cancelled", "user")

@@ -26,7 +26,8 @@ from workflows_app.services.errors import DefinitionError, InvalidDefinition
 from workflows_app.services.lookup import find
 
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
-EXIT_INTERRUPTED = 130
+# Ctrl-C is 130, a termination 143, as shells count.
+SIGNALLED = 128
 
 
 class Command(WorkflowCommand):
@@ -64,14 +65,14 @@ class Command(WorkflowCommand):
                 )
         try:
             execution = self._start(options)
-            interrupted = self._run(execution, options)
+            stopped_by = self._run(execution, options)
         except KeyboardInterrupt:
-            sys.exit(EXIT_INTERRUPTED)
+            sys.exit(SIGNALLED + signal.SIGINT)
         finally:
             close()
         execution = execution_by_id(str(execution.id))
         self._report(execution, options)
-        sys.exit(EXIT_INTERRUPTED if interrupted else EXIT_CODES[execution.status])
+        sys.exit(SIGNALLED + stopped_by if stopped_by else EXIT_CODES[execution.status])
 
     def _start(self, options: dict[str, Any]) -> WorkflowExecution:
         scheduling = options["scheduling"]
@@ -88,10 +89,10 @@ class Command(WorkflowCommand):
         except (DefinitionError, RunError) as error:
             raise _invalid(str(error)) from error
 
-    def _run(self, execution: WorkflowExecution, options: dict[str, Any]) -> bool:
-        """Run to the end, or wait where another process runs it. True where Ctrl-C ended it."""
+    def _run(self, execution: WorkflowExecution, options: dict[str, Any]) -> int:
+        """Run to the end, or wait where another process runs it. The signal that ended it, 0 for none."""
         if execution.is_finished:
-            return False
+            return 0
         with self._progress(execution, options) as progress:
             observe = None if progress is None else progress.observe
             with asyncio.Runner() as loop:
@@ -121,17 +122,18 @@ class Command(WorkflowCommand):
         self.stdout.write(jsontext.pretty(shown if options["json"] else execution.output))
 
 
-async def _run_here(execution: WorkflowExecution, observe: Observer | None) -> bool:
-    interrupted = False
+async def _run_here(execution: WorkflowExecution, observe: Observer | None) -> int:
+    stopped_by = 0
 
-    def interrupt() -> None:
-        nonlocal interrupted
-        interrupted = True
+    def stop(number: int) -> None:
+        nonlocal stopped_by
+        stopped_by = number
         cancel_soon(execution.id)
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     await run_to_its_end(execution.id, observe)
-    return interrupted
+    return stopped_by
 
 
 def _target(argument: str) -> Workflow | Source:
