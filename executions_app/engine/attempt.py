@@ -158,13 +158,21 @@ def describe(error: BaseException, node: NodePlan) -> ErrorInfo:
         code, retryable = "node_error", True
     return ErrorInfo(
         code=code,
-        message=printable(str(error) or f"{kind.__name__} without a message.", MESSAGE_LIMIT),
+        message=printable(_text_of(error) or f"{kind.__name__} without a message.", MESSAGE_LIMIT),
         type="ExpressionError" if isinstance(error, ExpressionError) else kind.__name__,
         node=node.key,
         traceback=_traceback(error),
         bases=tuple(names_of(kind)),
         retryable=retryable,
     )
+
+
+def _text_of(error: BaseException) -> str:
+    """An error's text is foreign code as well."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - as its own `__str__` pleases
+        return ""
 
 
 def unknown_outcome(error: ErrorInfo, node: NodePlan) -> ErrorInfo:

@@ -193,7 +193,16 @@ async def raises_strange_text(_call):
     raise ValueError("nul \0 and surrogate \ud800")
 
 
-@pytest.mark.parametrize("code", [exits, cancels_itself, raises_cancelled, raises_strange_text])
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+async def raises_without_text(_call):
+    raise Unspeakable
+
+
+@pytest.mark.parametrize("code", [exits, cancels_itself, raises_cancelled, raises_strange_text, raises_without_text])
 async def test_whatever_code_does_is_its_nodes_failure(code):
     result, sink = await run(plan("t>a", "t>b", "b>c"), a=code)
     assert statuses(sink) == {"t": "completed", "a": "failed", "b": "completed", "c": "completed"}
