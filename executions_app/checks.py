@@ -6,7 +6,13 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-POSITIVE_NUMBERS = ("CANCEL_GRACE_SECONDS", "MAX_OUTPUT_BYTES", "MAX_EXECUTION_BYTES")
+POSITIVE_NUMBERS = (
+    "CANCEL_GRACE_SECONDS",
+    "CANCEL_POLL_SECONDS",
+    "MAX_EXECUTION_BYTES",
+    "MAX_OUTPUT_BYTES",
+    "TOOL_THREADS",
+)
 
 
 def check_limits(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:

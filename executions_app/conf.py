@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from executions_app.engine.ports import Limits
+from workflows_app.tools.threads import DEFAULT_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionSettings:
     limits: Limits
+    # How many threads of this process may run synchronous tools.
+    tool_threads: int
+    # How often a process looks whether somebody else asked for the end of one of its runs.
+    cancel_poll_seconds: float
 
 
 def execution_settings() -> ExecutionSettings:
-    """`CANCEL_GRACE_SECONDS`, `MAX_OUTPUT_BYTES` and `MAX_EXECUTION_BYTES`, or their defaults."""
+    """The numbers that `checks.POSITIVE_NUMBERS` lists, or their defaults."""
     configured = getattr(settings, "PASTETRADER", {})
     default = Limits()
     return ExecutionSettings(
@@ -21,5 +26,7 @@ def execution_settings() -> ExecutionSettings:
             grace=float(configured.get("CANCEL_GRACE_SECONDS", default.grace)),
             output_bytes=int(configured.get("MAX_OUTPUT_BYTES", default.output_bytes)),
             execution_bytes=int(configured.get("MAX_EXECUTION_BYTES", default.execution_bytes)),
-        )
+        ),
+        tool_threads=int(configured.get("TOOL_THREADS", DEFAULT_LIMIT)),
+        cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution
+from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.services.errors import ExecutionNotFound
 
 # Above this many nodes an execution is shown without its nodes' input and output.
@@ -89,6 +89,26 @@ def node_json(node: NodeExecution, *, with_data: bool = True) -> dict[str, Any]:
         "ended_at": node.ended_at,
         "duration_ms": duration_ms(node.started_at, node.ended_at),
     }
+
+
+def attempts_json(execution: WorkflowExecution) -> dict[str, list[dict[str, Any]]]:
+    """The attempts of every node that began, by its key."""
+    keys = dict(NodeExecution.objects.filter(execution=execution).values_list("order", "key"))
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for attempt in NodeAttempt.objects.filter(execution=execution):
+        shown.setdefault(keys[attempt.order], []).append(
+            {
+                "attempt_id": attempt.attempt_id,
+                "number": attempt.number,
+                "outcome": attempt.outcome,
+                "error": attempt.error,
+                "traceback": attempt.traceback or None,
+                "started_at": attempt.started_at,
+                "ended_at": attempt.ended_at,
+                "duration_ms": duration_ms(attempt.started_at, attempt.ended_at),
+            }
+        )
+    return shown
 
 
 def logs_json(execution: WorkflowExecution) -> list[dict[str, Any]]:

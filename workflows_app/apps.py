@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import override
 
 from django.apps import AppConfig
+from django.db import close_old_connections, connections
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -16,7 +17,7 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         from workflows_app.checks import register_checks  # noqa: PLC0415 - apps must be loaded first
         from workflows_app.conf import workflow_settings  # noqa: PLC0415
-        from workflows_app.tools import market  # noqa: PLC0415
+        from workflows_app.tools import market, threads  # noqa: PLC0415
 
         register_checks()
         bundled = market.data_path
@@ -26,4 +27,7 @@ class WorkflowsConfig(AppConfig):
             return bundled() if configured is None else configured
 
         market.data_path = data_path
+        # A synchronous tool may use the ORM: its thread's connection is given back like a request's.
+        threads.pool.after_call = close_old_connections
+        threads.pool.at_end = connections.close_all
         autodiscover_modules("tools")

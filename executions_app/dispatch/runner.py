@@ -9,6 +9,7 @@ from collections.abc import Callable
 import uuid_utils
 
 from executions_app.conf import execution_settings
+from executions_app.dispatch.announce import announce
 from executions_app.dispatch.running import listed
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
@@ -17,15 +18,15 @@ from executions_app.engine.ports import Clock, Ports
 from executions_app.engine.run import execute
 from executions_app.engine.states import Reason
 from executions_app.live.events import Observer
-from executions_app.models import WorkflowExecution, querysets
+from executions_app.models import querysets
 from executions_app.models.querysets import Claim
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.thread import recorder
 from executions_app.recorder.writer import Run
-from executions_app.signals import execution_finished
 from workflows_app.dag.plan import Plan
 from workflows_app.processors.registry import PROCESSORS
 from workflows_app.services.compile import plan_by_id
+from workflows_app.tools import threads
 
 
 async def run(
@@ -54,9 +55,8 @@ async def _work(execution_id: uuid.UUID, cancel: CancelToken, observe: Observer 
     claimed = await in_recorder(lambda: _claim(execution_id))
     if claimed is None:
         return False
-    await _walk(execution_id, *claimed, cancel, observe)
-    if execution_finished.has_listeners(WorkflowExecution):
-        await in_recorder(lambda: _announce(execution_id))
+    if await _walk(execution_id, *claimed, cancel, observe):
+        await in_recorder(lambda: announce(execution_id))
     return True
 
 
@@ -72,7 +72,8 @@ def _claim(execution_id: uuid.UUID) -> tuple[Claim, Plan] | None:
 
 async def _walk(
     execution_id: uuid.UUID, claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer | None
-) -> None:
+) -> bool:
+    """Walk the plan. True where the execution's end is on record and came from here."""
     context = ExecutionContext(
         plan,
         claim.input,
@@ -80,6 +81,7 @@ async def _walk(
         trigger_type=claim.trigger_type,
         started_at=claim.started_at,
     )
+    threads.pool.limit = execution_settings().tool_threads
     sink = RecordingSink(Run(execution_id=execution_id, fence=claim.fence, plan=plan), observe=observe)
     with listed(execution_id, cancel):
         try:
@@ -93,13 +95,18 @@ async def _walk(
             )
         except OwnershipLost:
             # Another owner writes the record now.
-            return
-        except Exception as error:  # noqa: BLE001 - a run that cannot go on must still end
+            return False
+        except BaseException as error:
             problem = _problem(error)
-            _ = await in_recorder(lambda: querysets.fail_run(execution_id, claim.fence, problem))
+            ending = asyncio.ensure_future(in_recorder(lambda: querysets.fail_run(execution_id, claim.fence, problem)))
+            ended = await asyncio.shield(ending)
+            if not isinstance(error, Exception):
+                raise
+            return ended
+    return True
 
 
-def _problem(error: Exception) -> dict[str, object]:
+def _problem(error: BaseException) -> dict[str, object]:
     """The engine's or the recorder's own failure, as the execution's error."""
     last = "".join(traceback.format_exception(error)[-1:]).strip()
     return {
@@ -118,8 +125,3 @@ def _ports() -> Ports:
         new_id=lambda: str(uuid_utils.uuid7()),
         limits=execution_settings().limits,
     )
-
-
-def _announce(execution_id: uuid.UUID) -> None:
-    execution = WorkflowExecution.objects.get(pk=execution_id)
-    _ = execution_finished.send_robust(sender=WorkflowExecution, execution=execution)

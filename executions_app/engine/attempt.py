@@ -1,22 +1,18 @@
 """One try of one node: run the processor's code, bounded in time, and turn whatever happens into a value."""
 
 import asyncio
-import traceback
 from collections.abc import Coroutine
 from enum import Enum
 
 import msgspec
 
-from executions_app.engine.errors import ErrorInfo, NodeTimeoutError, SelfCancelledError, names_of
+from executions_app.engine.errors import ErrorInfo, NodeTimeoutError, SelfCancelledError
+from executions_app.engine.failures import cancelled_at_work, describe, with_unknown_outcome
 from executions_app.engine.states import Reason
 from workflows_app.dag import jsontext
-from workflows_app.dag.expressions import ExpressionError
 from workflows_app.dag.plan import NodePlan
-from workflows_app.dag.types import Effect
-from workflows_app.processors.errors import NodeError, NodeOutputError
-
-MESSAGE_LIMIT = 8 * 1024
-TRACEBACK_LIMIT = 32 * 1024
+from workflows_app.processors.errors import NodeOutputError
+from workflows_app.tools.context import Remains
 
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False):
@@ -27,12 +23,13 @@ class Succeeded(msgspec.Struct, frozen=True, gc=False):
 class Failed(msgspec.Struct, frozen=True, gc=False):
     error: ErrorInfo
     reason: Reason = Reason.NODE_ERROR
-    # The code would not end and was let go.
-    abandoned: bool = False
+    # A sentence where the code would not end and was let go.
+    let_go: str = ""
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
-    abandoned: bool = False
+    error: ErrorInfo | None = None
+    let_go: str = ""
 
 
 type Outcome = Succeeded | Failed | Cancelled
@@ -47,23 +44,31 @@ class _Signal(Enum):
 class Attempt:
     """The processor's code in a task of its own, so that it can be let go.
 
-    A processor may raise anything, cancel itself or ignore its cancellation: `run` always returns a value,
-    at the latest `grace` seconds after the time limit or `cancel`.
+    A processor may raise anything, cancel itself or ignore its cancellation: `run` returns a value, at the latest
+    `grace` seconds after the time limit or `cancel`. An output of more than `output_bytes` is a failure.
     """
 
-    __slots__ = ("_grace", "_node", "_signal", "_task")
+    __slots__ = ("_grace", "_met", "_node", "_output_bytes", "_remains", "_signal", "_task")
 
     # Tasks that were let go, kept from the garbage collector until they end.
     abandoned: set[asyncio.Task[object]] = set()
 
-    def __init__(self, node: NodePlan, *, grace: float) -> None:
+    def __init__(self, node: NodePlan, *, grace: float, output_bytes: int) -> None:
         self._node = node
         self._grace = grace
+        self._output_bytes = output_bytes
         self._signal: asyncio.Future[_Signal] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[object] | None = None
+        # What `interrupted` said.
+        self._met = ""
+        self._remains: Remains = "stopped"
 
     def cancel(self) -> None:
         self._wake(_Signal.CANCEL)
+
+    def interrupted(self, why: str, remains: Remains) -> None:
+        """Told while a cancellation passes through the code: see `ToolContext.interrupted`."""
+        self._met, self._remains = why, remains
 
     async def run(self, code: Coroutine[object, object, object], *, deadline: float) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -75,12 +80,16 @@ class Attempt:
         timer = loop.call_at(deadline, self._wake, _Signal.TIMEOUT)
         try:
             signal = await self._signal
+            if signal is _Signal.DONE:
+                return self._outcome_in_time(deadline)
+            let_go = await self._end()
         finally:
             timer.cancel()
-        if signal is _Signal.DONE:
-            return self._outcome_in_time(deadline)
-        abandoned = await self._end()
-        return Cancelled(abandoned) if signal is _Signal.CANCEL else self._timed_out(abandoned)
+            # Only where the engine itself was interrupted: the code must not go on as if nothing had happened.
+            if not self._task.done() and self._task not in Attempt.abandoned:
+                _ = self._task.cancel()
+                self._let_go()
+        return self._cancelled(let_go) if signal is _Signal.CANCEL else self._timed_out(let_go)
 
     def _wake(self, signal: _Signal) -> None:
         if not self._signal.done():
@@ -95,24 +104,35 @@ class Attempt:
             return failure(result.error, self._node)
         # Code that blocks the loop, or swallowed a cancellation, comes back too late without a signal.
         if asyncio.get_running_loop().time() > deadline:
-            return self._timed_out(abandoned=False)
-        return encode(result, self._node)
+            return self._timed_out("")
+        return encode(result, self._node, self._output_bytes)
 
-    def _timed_out(self, abandoned: bool) -> Failed:
-        failed = failure(NodeTimeoutError(self._node.key, self._node.timeout_seconds), self._node)
-        return Failed(unknown_outcome(failed.error, self._node), Reason.TIMEOUT, abandoned)
+    def _timed_out(self, let_go: str) -> Failed:
+        error = describe(NodeTimeoutError(self._node.key, self._node.timeout_seconds), self._node)
+        if self._met:
+            error = msgspec.structs.replace(error, message=f"{error.message} {self._met}")
+        if self._remains != "never began":
+            error = with_unknown_outcome(error, self._node)
+        return Failed(error, Reason.TIMEOUT, let_go)
 
-    async def _end(self) -> bool:
-        """Cancel the task; True where it did not end within the grace and is let go."""
+    def _cancelled(self, let_go: str) -> Cancelled:
+        return Cancelled(None if self._remains == "never began" else cancelled_at_work(self._node), let_go)
+
+    async def _end(self) -> str:
+        """Cancel the task; a sentence where it, or what it began elsewhere, does not end and is let go."""
         task = self._task
         assert task is not None
         _ = task.cancel()
         done, _ = await asyncio.wait({task}, timeout=self._grace)
-        if done:
-            return False
-        Attempt.abandoned.add(task)
-        task.add_done_callback(_forget)
-        return True
+        if not done:
+            self._let_go()
+            return f"It did not end within {self._grace:g} s of being told to."
+        return self._met if self._remains == "goes on" else ""
+
+    def _let_go(self) -> None:
+        assert self._task is not None
+        Attempt.abandoned.add(self._task)
+        self._task.add_done_callback(Attempt.abandoned.discard)
 
 
 class _Raised(msgspec.Struct, frozen=True):
@@ -129,75 +149,18 @@ async def _contain(code: Coroutine[object, object, object]) -> object:
         return _Raised(error)
 
 
-def _forget(task: asyncio.Task[object]) -> None:
-    Attempt.abandoned.discard(task)
-
-
-def encode(value: object, node: NodePlan) -> Outcome:
-    """The processor's result as JSON text, or the failure of a result that is not JSON."""
+def encode(value: object, node: NodePlan, limit: int) -> Outcome:
+    """The processor's result as JSON text, or the failure of a result that is not JSON or too long."""
     try:
-        return Succeeded(jsontext.dumps(value))
+        # Twice: a result of gigabytes is refused before its text is made.
+        text = None if jsontext.is_longer(value, limit) else jsontext.dumps(value)
     except jsontext.JsonError as error:
         return failure(NodeOutputError(f"The output of node '{node.key}' is not JSON: {error}"), node)
+    if text is not None and len(text) <= limit:
+        return Succeeded(text)
+    sentence = f"The output of node '{node.key}' has more than {limit} bytes, the limit for one output."
+    return failure(NodeOutputError(f"{sentence} Return a reference to the data instead."), node)
 
 
 def failure(error: BaseException, node: NodePlan) -> Failed:
     return Failed(describe(error, node))
-
-
-def describe(error: BaseException, node: NodePlan) -> ErrorInfo:
-    """An exception as it goes on record."""
-    kind = type(error)
-    if isinstance(error, NodeError):
-        code, retryable = error.code, error.retryable
-    elif isinstance(error, ExpressionError):
-        code, retryable = "expression_error", False
-    elif isinstance(error, NodeTimeoutError):
-        code, retryable = "timeout", True
-    else:
-        code, retryable = "node_error", True
-    return ErrorInfo(
-        code=code,
-        message=printable(_text_of(error) or f"{kind.__name__} without a message.", MESSAGE_LIMIT),
-        type="ExpressionError" if isinstance(error, ExpressionError) else kind.__name__,
-        node=node.key,
-        traceback=_traceback(error),
-        bases=tuple(names_of(kind)),
-        retryable=retryable,
-    )
-
-
-def _text_of(error: BaseException) -> str:
-    """An error's text is foreign code as well."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - as its own `__str__` pleases
-        return ""
-
-
-def unknown_outcome(error: ErrorInfo, node: NodePlan) -> ErrorInfo:
-    """An attempt that was interrupted may have had its effect: with `at_most_once` it is not repeated."""
-    if node.effect is not Effect.AT_MOST_ONCE:
-        return error
-    return msgspec.structs.replace(
-        error,
-        message=f"{error.message} The outcome is unknown: verify at the receiver before you run it again.",
-        retryable=False,
-    )
-
-
-def _traceback(error: BaseException) -> str:
-    if isinstance(error, (NodeTimeoutError, SelfCancelledError, ExpressionError)):
-        return ""
-    # The first frame is the engine's own.
-    frames = error.__traceback__.tb_next if error.__traceback__ else None
-    text = "".join(traceback.format_exception(type(error), error, frames))
-    return printable(text, TRACEBACK_LIMIT, keep_end=True)
-
-
-def printable(text: str, limit: int, *, keep_end: bool = False) -> str:
-    """Text that every database and every JSON reader takes, cut to `limit` characters."""
-    text = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
-    if len(text) <= limit:
-        return text
-    return f"... {text[-limit:]}" if keep_end else f"{text[:limit]} ..."

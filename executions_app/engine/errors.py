@@ -30,6 +30,13 @@ class SelfCancelledError(EngineError):
         super().__init__(f"Node '{node}' cancelled itself. Raise an error to fail; only the engine cancels a node.")
 
 
+class EngineInterrupted(EngineError):
+    """Raised when a task of the engine was cancelled from outside: the run cannot go on."""
+
+    def __init__(self) -> None:
+        super().__init__("A task of the engine was cancelled from outside. Use the run's cancel token to end a run.")
+
+
 class OwnershipLost(EngineError):
     """Raised by a sink when this engine no longer owns the execution: it must stop without another write."""
 
@@ -51,6 +58,8 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traceback: str = ""
     bases: tuple[str, ...] = ()
     retryable: bool = True
+    # Seconds that the failed side asked to wait before the next attempt.
+    retry_after: float = 0.0
 
     def public(self) -> dict[str, object]:
         """The four fields that every interface shows."""

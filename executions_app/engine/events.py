@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from executions_app.engine.errors import ErrorInfo
-from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag.types import JsonObject
 
 
@@ -32,6 +32,8 @@ class NodeRetrying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     node: int
     at: datetime
+    attempt_id: str
+    attempt_outcome: AttemptOutcome
     error: ErrorInfo
     # Which retry the next attempt will be, from 1.
     retry_count: int
@@ -40,11 +42,17 @@ class NodeRetrying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NodeSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A node reached its terminal status. `started_at` is None for a node that never started."""
+    """A node reached its terminal status. `started_at` is None for a node that never started.
+
+    `attempt_id` and `attempt_outcome` are those of the attempt that ended with the node; empty and None where none
+    was under way.
+    """
 
     node: int
     at: datetime
     status: NodeStatus
+    attempt_id: str = ""
+    attempt_outcome: AttemptOutcome | None = None
     reason: Reason | None = None
     retry_count: int = 0
     started_at: datetime | None = None
@@ -65,8 +73,8 @@ class NodeAbandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: int
     at: datetime
     attempt_id: str
-    # How many seconds it had.
-    grace: float
+    # A sentence: what it did instead of ending.
+    why: str
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True, gc=False):

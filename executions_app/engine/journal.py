@@ -13,7 +13,7 @@ from executions_app.engine.events import (
     NodeSettled,
     NodeStarted,
 )
-from executions_app.engine.states import ExecutionStatus, NodeStatus
+from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import JsonObject
 
@@ -106,10 +106,12 @@ def _retrying(event: NodeRetrying, key: str) -> Entry:
         level="warning",
         node=key,
         message=(
-            f"Node '{key}' failed ({event.error.message}); "
+            f"Attempt {event.retry_count} of node '{key}' failed ({event.error.message}); "
             f"retry {event.retry_count} of {event.max_retries} in {event.delay:g} s."
         ),
         data={
+            "attempt": event.retry_count,
+            "attempt_id": event.attempt_id,
             "retry_count": event.retry_count,
             "delay_ms": round(event.delay * 1000),
             "error": cast(JsonObject, event.error.public()),
@@ -123,10 +125,7 @@ def _abandoned(event: NodeAbandoned, key: str) -> Entry:
         event="node.abandoned",
         level="error",
         node=key,
-        message=(
-            f"The code of node '{key}' did not end within {event.grace:g} s of being told to. "
-            "It was let go; whatever it returns is refused."
-        ),
+        message=f"The code of node '{key}' was let go; whatever it returns is refused. {event.why}",
         data={"attempt_id": event.attempt_id},
     )
 
@@ -140,6 +139,8 @@ def ended(status: ExecutionStatus, event: ExecutionEnded) -> Entry:
         if event.error is not None:
             message = f"Execution failed: {event.error.message}"
             data["error"] = cast(JsonObject, event.error.public())
-    if event.reason and status is event.status:
+    if status is not event.status:
+        data["reason"] = str(Reason.USER)
+    elif event.reason:
         data["reason"] = str(event.reason)
     return Entry(event=f"execution.{status}", level=level, node="", message=message, data=data)

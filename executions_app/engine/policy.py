@@ -8,6 +8,9 @@ from executions_app.engine.errors import ErrorInfo
 from workflows_app.dag.plan import RetryPolicy
 from workflows_app.dag.types import Jitter
 
+# A server may ask to wait, but not for ever.
+LONGEST_RETRY_AFTER = 86_400.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
@@ -24,7 +27,11 @@ class GiveUp:
 
 
 def decide(policy: RetryPolicy, error: ErrorInfo, retries: int, random: Callable[[], float]) -> Retry | GiveUp:
-    """Decide after a failed attempt that `retries` retries came before."""
+    """Decide after a failed attempt that `retries` retries came before.
+
+    Where the failed side asked to wait (`retry_after`), the wait is no shorter than that, also past `max_delay`, up
+    to a day. Jitter is drawn from `random`, uniform in [0, 1).
+    """
     if not error.retryable:
         return GiveUp(why=f"{error.type} is never retried.")
     if retries >= policy.max_retries:
@@ -34,7 +41,8 @@ def decide(policy: RetryPolicy, error: ErrorInfo, retries: int, random: Callable
         return GiveUp(why=f"{error.type} is in never_retry_on.")
     if policy.retry_on and not names.intersection(policy.retry_on):
         return GiveUp(why=f"{error.type} is not in retry_on.")
-    return Retry(delay=jittered(policy.jitter, backoff(policy, retries), random))
+    wait = jittered(policy.jitter, backoff(policy, retries), random)
+    return Retry(delay=max(wait, min(error.retry_after, LONGEST_RETRY_AFTER)))
 
 
 def backoff(policy: RetryPolicy, retries: int) -> float:

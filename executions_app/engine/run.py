@@ -15,22 +15,15 @@ from typing import cast
 
 import msgspec
 
-from executions_app.engine.attempt import (
-    MESSAGE_LIMIT,
-    Attempt,
-    Cancelled,
-    Outcome,
-    Succeeded,
-    failure,
-    printable,
-)
+from executions_app.engine.attempt import Attempt, Cancelled, Outcome, Succeeded, failure
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext, NodeScope
-from executions_app.engine.errors import ErrorInfo
+from executions_app.engine.errors import EngineInterrupted, ErrorInfo
 from executions_app.engine.events import Logged, NodeAbandoned, NodeStarted
+from executions_app.engine.failures import MESSAGE_LIMIT, printable
 from executions_app.engine.frontier import Frontier, order_of
 from executions_app.engine.ports import Ports, Sink
-from executions_app.engine.settling import Settlement, Settler
+from executions_app.engine.settling import AttemptStart, Settlement, Settler
 from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
@@ -65,7 +58,8 @@ async def execute(
 ) -> RunResult:
     """Run the context's plan to its end; `scheduling` overrides the plan's.
 
-    Raises `OwnershipLost` or `RecorderFailed` where the sink did; nothing more is written then. Whatever
+    Raises `OwnershipLost` or `RecorderFailed` where the sink did, `EngineInterrupted` where one of the run's tasks
+    was cancelled by somebody else; nothing more is written then, and no code of a node goes on unattended. Whatever
     nodes do is part of the result. To end a run early, use `cancel`, not the task's cancellation.
     """
     return await _Run(context, processors, sink, ports, cancel, scheduling).to_its_end()
@@ -94,6 +88,8 @@ class _Run:
         self._free_slots: int = self._plan.settings.max_parallel_nodes
         self._queue: deque[int] = deque()
         self._attempts: dict[int, Attempt] = {}
+        # Nodes that wait for their next attempt.
+        self._retries: dict[int, asyncio.TimerHandle] = {}
         # Nodes whose end is not committed yet.
         self._open_nodes: int = len(self._plan.nodes)
         self._broken: BaseException | None = None
@@ -107,11 +103,17 @@ class _Run:
         async with self._group:
             watcher = self._group.create_task(self._watch_cancel(), name="watch cancel")
             timer = None if limit is None else self._loop.call_later(float(limit), self._cancel.request, Reason.TIMEOUT)
-            self._admit(self._frontier.begin().ready)
-            _ = await self._finished.wait()
-            _ = watcher.cancel()
-            if timer is not None:
-                timer.cancel()
+            try:
+                self._admit(self._frontier.begin().ready)
+                _ = await self._finished.wait()
+            except BaseException:
+                self._break(EngineInterrupted())
+                raise
+            finally:
+                _ = watcher.cancel()
+                for handle in (timer, *self._retries.values()):
+                    if handle is not None:
+                        handle.cancel()
         if self._broken is not None:
             raise self._broken
         end = self._settler.end()
@@ -139,13 +141,19 @@ class _Run:
     async def _drive(self, node: int) -> None:
         """One attempt of a node, from its slot to the commit of its outcome."""
         try:
-            settlement = self._settler.settle(node, await self._attempt(node))
+            # Between its slot and now the run may have been told to end.
+            outcome = Cancelled() if self._cancel.requested else await self._attempt(node)
+            settlement = self._settler.settle(node, outcome)
             await self._commit(settlement)
+        except asyncio.CancelledError:
+            # A child that is cancelled ends silently: nobody else would notice that this node has no end.
+            self._break(EngineInterrupted())
+            raise
         except Exception as error:  # noqa: BLE001 - a lost record or a defect ends the run, never hangs it
             self._break(error)
             return
         if settlement.retry_in is not None:
-            _ = self._loop.call_later(settlement.retry_in, self._requeue, node)
+            self._retries[node] = self._loop.call_later(settlement.retry_in, self._requeue, node)
         self._free_slots += 1
         self._admit(settlement.ready)
 
@@ -159,13 +167,17 @@ class _Run:
             self._finished.set()
 
     def _requeue(self, node: int) -> None:
+        del self._retries[node]
         self._queue.append(node)
         self._admit()
 
     async def _attempt(self, node: int) -> Outcome:
         plan_node = self._plan.nodes[node]
         processor = self._processors[plan_node.type]
-        call = self._call(node)
+        limits = self._ports.limits
+        attempt = Attempt(plan_node, grace=limits.grace, output_bytes=limits.output_bytes)
+        start = self._settler.begin_attempt(node)
+        call = self._call(node, start, attempt)
         prepared: JsonValue = None
         text, failed = "", None
         try:
@@ -175,10 +187,10 @@ class _Run:
             failed = failure(error, plan_node)
         started = NodeStarted(
             node=node,
-            at=self._ports.clock.now() if call.attempt.number > 1 else call.started_at,
-            attempt_id=call.attempt.attempt_id,
-            number=call.attempt.number,
-            started_at=call.started_at,
+            at=start.at,
+            attempt_id=start.attempt_id,
+            number=start.number,
+            started_at=start.first_at,
             input=text,
         )
         if failed is not None or plan_node.effect is Effect.NONE:
@@ -188,57 +200,50 @@ class _Run:
             await self._sink.commit([started])
         if failed is not None:
             return failed
-        return await self._process(node, processor, call, prepared)
-
-    async def _process(self, node: int, processor: Processor, call: NodeCall, prepared: JsonValue) -> Outcome:
         if self._cancel.requested:
             return Cancelled()
-        grace = self._ports.limits.grace
-        attempt = self._attempts[node] = Attempt(call.node, grace=grace)
+        self._attempts[node] = attempt
         try:
             outcome = await attempt.run(processor.process(call, prepared), deadline=call.attempt.deadline)
         finally:
             del self._attempts[node]
         if isinstance(outcome, Succeeded):
             return self._within_limits(call, outcome)
-        if outcome.abandoned:
+        if outcome.let_go:
             now = self._ports.clock.now()
-            attempt_id = call.attempt.attempt_id
-            self._sink.post(NodeAbandoned(node=node, at=now, attempt_id=attempt_id, grace=grace))
+            self._sink.post(NodeAbandoned(node=node, at=now, attempt_id=start.attempt_id, why=outcome.let_go))
         return outcome
 
     def _within_limits(self, call: NodeCall, outcome: Succeeded) -> Outcome:
-        limits, size, key = self._ports.limits, len(outcome.output), call.node.key
-        if size > limits.output_bytes:
-            problem = f"has {size} bytes, over the limit of {limits.output_bytes} for one output"
-        elif self._context.output_size + size > limits.execution_bytes:
-            problem = f"takes the execution over its limit of {limits.execution_bytes} bytes"
-        else:
+        limit = self._ports.limits.execution_bytes
+        if self._context.output_size + len(outcome.output) <= limit:
             return outcome
-        sentence = f"The output of node '{key}' {problem}. Return a reference to the data instead."
+        sentence = (
+            f"The output of node '{call.node.key}' takes the execution over its limit of {limit} bytes. "
+            "Return a reference to the data instead."
+        )
         return failure(NodeOutputError(sentence), call.node)
 
-    def _call(self, node: int) -> NodeCall:
+    def _call(self, node: int, start: AttemptStart, attempt: Attempt) -> NodeCall:
         context, plan_node = self._context, self._plan.nodes[node]
-        number, started_at = self._settler.begin_attempt(node, self._ports.clock.now())
-        limit = float(plan_node.timeout_seconds)
-        attempt = ToolContext(
+        tool_context = ToolContext(
             execution_id=context.execution_id,
             node=plan_node.key,
-            attempt_id=self._ports.new_id(),
+            attempt_id=start.attempt_id,
             idempotency_key=f"{context.execution_id}:{plan_node.key}",
-            number=number,
-            deadline=self._loop.time() + limit,
+            number=start.number,
+            deadline=self._loop.time() + float(plan_node.timeout_seconds),
             journal=partial(self._log, node),
+            interrupted=attempt.interrupted,
         )
         return NodeCall(
             node=plan_node,
-            attempt=attempt,
-            scope=NodeScope(context, node, started_at),
+            attempt=tool_context,
+            scope=NodeScope(context, node, start.first_at),
             execution_input=lambda: context.input,
             merged_input=lambda: context.merged_input(node),
             contributions=lambda: context.contributions(node),
-            started_at=started_at,
+            started_at=start.first_at,
         )
 
     def _log(self, node: int, level: str, message: str, data: JsonObject | None = None) -> None:
@@ -258,12 +263,17 @@ class _Run:
             _ = self._loop.call_soon_threadsafe(self._sink.post, line)
 
     async def _watch_cancel(self) -> None:
-        reason = await self._cancel.wait()
-        settlement = self._settler.cancel_waiting(reason)
-        for attempt in tuple(self._attempts.values()):
-            attempt.cancel()
         try:
+            reason = await self._cancel.wait()
+            settlement = self._settler.cancel_waiting(reason)
+            for attempt in tuple(self._attempts.values()):
+                attempt.cancel()
             await self._commit(settlement)
+        except asyncio.CancelledError:
+            # By the run itself once it has finished; else by somebody else, and no cancel would be heard any more.
+            if not self._finished.is_set():
+                self._break(EngineInterrupted())
+            raise
         except Exception as error:  # noqa: BLE001 - as in _drive
             self._break(error)
 

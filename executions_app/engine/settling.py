@@ -11,14 +11,15 @@ from datetime import datetime
 import msgspec
 
 from executions_app.engine import policy
-from executions_app.engine.attempt import Cancelled, Failed, Outcome, Succeeded, describe
+from executions_app.engine.attempt import Cancelled, Failed, Outcome, Succeeded
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ConditionScope, ExecutionContext, NodeScope
 from executions_app.engine.errors import ErrorInfo
 from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, NodeSettled
+from executions_app.engine.failures import describe
 from executions_app.engine.frontier import Frontier, Step, Verdict
 from executions_app.engine.ports import Ports
-from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag import jsontext
 from workflows_app.dag.branching import ConditionFailed, Ending, Route, route, route_without_conditions
 from workflows_app.dag.expressions import ExpressionError
@@ -39,6 +40,15 @@ class Settlement:
     retry_in: float | None = None
 
 
+class AttemptStart(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """`number` counts from 1; `first_at` is when the node's first attempt began."""
+
+    attempt_id: str
+    number: int
+    at: datetime
+    first_at: datetime
+
+
 class Settler:
     def __init__(self, context: ExecutionContext, frontier: Frontier, ports: Ports, cancel: CancelToken) -> None:
         self._context = context
@@ -48,12 +58,17 @@ class Settler:
         self._cancel = cancel
         self._retries: dict[int, int] = {}
         self._started: dict[int, datetime] = {}
+        # The attempts that are under way.
+        self._attempts: dict[int, str] = {}
         self._first_failure: ErrorInfo | None = None
         self._stopped_by: int | None = None
 
-    def begin_attempt(self, node: int, at: datetime) -> tuple[int, datetime]:
-        """The number of the attempt that begins now, from 1, and when the first one began."""
-        return self._retries.get(node, 0) + 1, self._started.setdefault(node, at)
+    def begin_attempt(self, node: int) -> AttemptStart:
+        """Begin an attempt now."""
+        at = self._ports.clock.now()
+        attempt_id = self._attempts[node] = self._ports.new_id()
+        first = self._started.setdefault(node, at)
+        return AttemptStart(attempt_id=attempt_id, number=self._retries.get(node, 0) + 1, at=at, first_at=first)
 
     def settle(self, node: int, outcome: Outcome) -> Settlement:
         match outcome:
@@ -62,7 +77,7 @@ class Settler:
             case Failed():
                 return self._fail(node, outcome)
             case Cancelled():
-                return self._end_cancelled(node)
+                return self._end_cancelled(node, outcome)
 
     def cancel_waiting(self, reason: Reason) -> Settlement:
         """End every node that has not started or waits for a retry."""
@@ -81,7 +96,7 @@ class Settler:
                 error = ErrorInfo(code="timeout", message=sentence, type="ExecutionTimeoutError", node=None)
                 return self._ended(ExecutionStatus.FAILED, Reason.TIMEOUT, error)
             case reason:
-                return self._ended(ExecutionStatus.CANCELLED, reason)
+                return self._ended(ExecutionStatus.CANCELLED, reason, self._first_failure)
 
     def _complete(self, node: int, output: str) -> Settlement:
         self._context.put(node, output)
@@ -92,7 +107,13 @@ class Settler:
             error = msgspec.structs.replace(error, code="condition_error")
             return self._conclude(node, error, Reason.CONDITION_ERROR, output, failed)
         step = self._frontier.settle(node, NodeStatus.COMPLETED, chosen.states)
-        event = self._event(node, NodeStatus.COMPLETED, output=output, details=self._details(node, chosen))
+        event = self._event(
+            node,
+            NodeStatus.COMPLETED,
+            attempt_outcome=AttemptOutcome.SUCCEEDED,
+            output=output,
+            details=self._details(node, chosen),
+        )
         return self._settlement((event,), step)
 
     def _fail(self, node: int, failed: Failed) -> Settlement:
@@ -102,14 +123,16 @@ class Settler:
         decision = policy.decide(retry, error, retries, self._ports.random)
         if isinstance(decision, policy.GiveUp):
             why = decision.why if retry.max_retries else ""
-            return self._conclude(node, error, failed.reason, gave_up=why)
+            return self._conclude(node, error, failed.reason, outcome=_outcome_of(failed), gave_up=why)
         if self._cancel.requested or self._stopped_by is not None:
-            return self._end_cancelled(node)
+            return self._end_cancelled(node, failed)
         self._retries[node] = retries + 1
         self._frontier.suspend(node)
         event = NodeRetrying(
             node=node,
             at=self._ports.clock.now(),
+            attempt_id=self._attempts.pop(node),
+            attempt_outcome=_outcome_of(failed),
             error=error,
             retry_count=retries + 1,
             max_retries=retry.max_retries,
@@ -124,6 +147,7 @@ class Settler:
         reason: Reason,
         output: str = "",
         condition: ConditionFailed | None = None,
+        outcome: AttemptOutcome = AttemptOutcome.SUCCEEDED,
         gave_up: str = "",
     ) -> Settlement:
         """A failure that no retry follows: offer it to the error edges, stop the run if it must.
@@ -151,24 +175,34 @@ class Settler:
             step = self._frontier.stop(node)
         else:
             step = self._frontier.settle(node, NodeStatus.FAILED, chosen.states)
+        details = self._details(node, chosen)
         event = self._event(
             node,
             NodeStatus.FAILED,
+            attempt_outcome=outcome,
             reason=reason,
             output=output,
             error=error,
-            details=self._details(node, chosen),
+            details={**details, "gave_up": gave_up} if gave_up else details,
             gave_up=gave_up,
         )
         return self._settlement((event,), step)
 
-    def _end_cancelled(self, node: int) -> Settlement:
+    def _end_cancelled(self, node: int, ended: Failed | Cancelled) -> Settlement:
         reason, cause = self._cancel.reason, ""
         if reason is None:
             assert self._stopped_by is not None
             reason, cause = Reason.STOPPED, self._plan.nodes[self._stopped_by].key
         step = self._frontier.settle(node, NodeStatus.CANCELLED, ())
-        event = self._event(node, NodeStatus.CANCELLED, reason=reason, cause=cause)
+        event = self._event(
+            node,
+            NodeStatus.CANCELLED,
+            # None where the node had its slot, and was cancelled before it began.
+            attempt_outcome=_outcome_of(ended) if node in self._attempts else None,
+            reason=reason,
+            cause=cause,
+            error=ended.error,
+        )
         return self._settlement((event,), step)
 
     def _route(self, node: int, ending: Ending) -> Route:
@@ -195,6 +229,7 @@ class Settler:
         node: int,
         status: NodeStatus,
         *,
+        attempt_outcome: AttemptOutcome | None = None,
         reason: Reason | None = None,
         cause: str = "",
         output: str = "",
@@ -208,6 +243,8 @@ class Settler:
             node=node,
             at=self._ports.clock.now(),
             status=status,
+            attempt_id="" if attempt_outcome is None else self._attempts.pop(node),
+            attempt_outcome=attempt_outcome,
             reason=reason,
             retry_count=self._retries.get(node, 0),
             started_at=self._started.get(node),
@@ -239,3 +276,9 @@ class Settler:
         if not output and self._plan.output is None:
             output = self._context.outputs_by_key(self._frontier.statuses)
         return ExecutionEnded(at=self._ports.clock.now(), status=status, reason=reason, output=output, error=error)
+
+
+def _outcome_of(ended: Failed | Cancelled) -> AttemptOutcome:
+    if isinstance(ended, Cancelled):
+        return AttemptOutcome.ABANDONED if ended.let_go else AttemptOutcome.CANCELLED
+    return AttemptOutcome.TIMED_OUT if ended.reason is Reason.TIMEOUT else AttemptOutcome.FAILED

@@ -29,6 +29,18 @@ class NodeStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class AttemptOutcome(StrEnum):
+    # Under way; or its engine died and nobody has looked yet.
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    # Told to end, and it ended.
+    CANCELLED = "cancelled"
+    # Told to end and let go, or its engine died: nobody knows what it did.
+    ABANDONED = "abandoned"
+
+
 class Reason(StrEnum):
     # failed
     NODE_ERROR = "node_error"
@@ -47,6 +59,8 @@ class Reason(StrEnum):
     STOPPED = "stopped"
     SHUTDOWN = "shutdown"
 
+
+TERMINAL_ATTEMPT = frozenset(AttemptOutcome) - {AttemptOutcome.STARTED}
 
 EXECUTION_TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     ExecutionStatus.PENDING: frozenset({ExecutionStatus.RUNNING, ExecutionStatus.CANCELLED}),

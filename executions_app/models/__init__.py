@@ -1,7 +1,8 @@
 """The records of runs."""
 
+from executions_app.models.attempt import NodeAttempt
 from executions_app.models.execution import WorkflowExecution
 from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
 
-__all__ = ["ExecutionLog", "NodeExecution", "WorkflowExecution"]
+__all__ = ["ExecutionLog", "NodeAttempt", "NodeExecution", "WorkflowExecution"]

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, cast
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
+from executions_app.models.attempt import NodeAttempt
 from executions_app.models.execution import WorkflowExecution
 from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
@@ -23,6 +24,7 @@ from workflows_app.dag.types import Scheduling
 
 EXECUTIONS = WorkflowExecution._meta.db_table
 NODES = NodeExecution._meta.db_table
+ATTEMPTS = NodeAttempt._meta.db_table
 LOGS = ExecutionLog._meta.db_table
 
 LOCK_AND_NUMBER = f"""
@@ -35,11 +37,13 @@ CLAIM = f"""
     WHERE id = %s AND status = 'pending'
     RETURNING fence, last_seq, started_at, version_id, input, trigger_type, scheduling"""
 
-# A cancel that was asked for before the end wins over completion; the row's lock decides which came first.
+# A cancel that was asked for before the end wins, also over a node's failure; the row's lock decides which came
+# first. An end that nobody chose, such as a time limit, stays what it is.
+_CANCELLED = "cancel_requested_at IS NOT NULL AND %s IN ('', 'node_error')"
 END = f"""
     UPDATE {EXECUTIONS}
-    SET status = CASE WHEN cancel_requested_at IS NOT NULL AND %s = 'completed' THEN 'cancelled' ELSE %s END,
-        reason = CASE WHEN cancel_requested_at IS NOT NULL AND %s = 'completed' THEN 'user' ELSE %s END,
+    SET status = CASE WHEN {_CANCELLED} THEN 'cancelled' ELSE %s END,
+        reason = CASE WHEN {_CANCELLED} THEN 'user' ELSE %s END,
         output = %s, error = %s, ended_at = %s
     WHERE id = %s AND fence = %s AND status = 'running' RETURNING status"""
 
@@ -74,6 +78,20 @@ NODE_STARTED_AND_SETTLED = f"""
     SET attempt_id = %s, input = %s, started_at = %s, status = %s, reason = %s, retry_count = %s, output = %s,
         error = %s, error_message = %s, traceback = %s, details = %s, ended_at = %s {_NODE}"""
 
+ATTEMPT = f"""
+    INSERT INTO {ATTEMPTS} (attempt_id, execution_id, "order", item, number, fence, started_at,
+                            outcome, error, traceback, ended_at)
+    VALUES (%s, %s, %s, -1, %s, %s, %s, %s, %s, %s, %s)"""
+
+# A late result finds no attempt that is under way.
+ATTEMPT_ENDED = f"""
+    UPDATE {ATTEMPTS} SET outcome = %s, error = %s, traceback = %s, ended_at = %s
+    WHERE attempt_id = %s AND outcome = 'started'"""
+
+ABANDON_ATTEMPTS = f"""
+    UPDATE {ATTEMPTS} SET outcome = '{AttemptOutcome.ABANDONED}', ended_at = %s
+    WHERE execution_id = %s AND outcome = 'started'"""
+
 CANCEL_OPEN_NODES = f"""
     UPDATE {NODES} SET status = 'cancelled', reason = %s, ended_at = %s
     WHERE execution_id = %s AND status IN ('pending', 'running') RETURNING key"""
@@ -98,6 +116,16 @@ class Claim(NamedTuple):
     input: str
     trigger_type: str
     scheduling: Scheduling
+
+
+class End(NamedTuple):
+    """How an execution ends; `output` and `error` are JSON text."""
+
+    status: ExecutionStatus
+    reason: Reason | None
+    output: str | None
+    error: str | None
+    at: datetime
 
 
 def db_id(execution_id: uuid.UUID) -> Any:
@@ -186,24 +214,37 @@ def claim(execution_id: uuid.UUID) -> Claim | None:
     )
 
 
-def request_cancel(execution_id: uuid.UUID) -> None:
-    """Cancel a pending execution on the spot; ask the owner of a running one to. Otherwise change nothing."""
+def request_cancel(execution_id: uuid.UUID) -> bool:
+    """Cancel a pending execution on the spot; mark a running one for its owner. Otherwise change nothing.
+
+    True where the execution ended here.
+    """
     row_id, at = db_id(execution_id), db_time(now())
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(CANCEL_PENDING, (at, at, row_id, row_id))
         row = cursor.fetchone()
         if row is not None:
             _cancel_unstarted(cursor, execution_id, last_seq=row[0])
-            return
+            return True
         cursor.execute(REQUEST_CANCEL, (at, row_id))
         row = cursor.fetchone()
         if row is not None:
             write_log(cursor, execution_id, row[0], "execution.cancel_requested", "Cancellation was requested.")
+    return False
+
+
+def cancel_requested(execution_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
+    """Which of these executions are marked for cancellation and have not ended."""
+    marked = WorkflowExecution.objects.filter(
+        pk__in=execution_ids, status=ExecutionStatus.RUNNING, cancel_requested_at__isnull=False
+    )
+    return list(marked.values_list("pk", flat=True))
 
 
 def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any]) -> bool:
     """End a run whose engine gave up: open nodes cancelled, the execution failed. False where it is not ours."""
-    row_id, at = db_id(execution_id), db_time(now())
+    ended_at = now()
+    row_id, at = db_id(execution_id), db_time(ended_at)
     failed = str(ExecutionStatus.FAILED)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK_AND_NUMBER, (0, row_id, fence))
@@ -213,12 +254,11 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any]) -> bool
         seq: int = row[0]
         cursor.execute(CANCEL_OPEN_NODES, (str(Reason.SHUTDOWN), at, row_id))
         keys = [key for (key,) in cursor.fetchall()]
+        cursor.execute(ABANDON_ATTEMPTS, (at, row_id))
         cursor.execute(LOCK_AND_NUMBER, (len(keys) + 1, row_id, fence))
         _log_cancelled_nodes(cursor, execution_id, keys, Reason.SHUTDOWN, first_seq=seq + 1)
-        cursor.execute(
-            END,
-            (failed, failed, failed, str(Reason.CRASHED), None, jsontext.dumps(error), at, row_id, fence),
-        )
+        end = End(ExecutionStatus.FAILED, Reason.CRASHED, output=None, error=jsontext.dumps(error), at=ended_at)
+        cursor.execute(END, end_values(end, row_id, fence))
         write_log(
             cursor,
             execution_id,
@@ -229,6 +269,12 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any]) -> bool
             data={"status": failed, "reason": str(Reason.CRASHED), "error": error},
         )
     return True
+
+
+def end_values(end: End, row_id: Any, fence: int) -> tuple[Any, ...]:
+    """The parameters of `END`."""
+    why = str(end.reason or "")
+    return (why, str(end.status), why, why, end.output, end.error, db_time(end.at), row_id, fence)
 
 
 def _cancel_unstarted(cursor: CursorWrapper, execution_id: uuid.UUID, *, last_seq: int) -> None:

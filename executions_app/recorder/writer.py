@@ -16,7 +16,7 @@ from django.db.backends.utils import CursorWrapper
 from executions_app.engine import journal
 from executions_app.engine.errors import ErrorInfo, OwnershipLost
 from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, NodeSettled, NodeStarted
-from executions_app.engine.states import ExecutionStatus
+from executions_app.engine.states import AttemptOutcome, ExecutionStatus
 from executions_app.live.events import Committed
 from executions_app.models import querysets
 from workflows_app.dag import jsontext
@@ -84,11 +84,14 @@ def _take(
 ) -> list[Committed]:
     committed: list[Committed] = []
     nodes: dict[int, _NodeChange] = {}
+    attempts: dict[str, _AttemptChange] = {}
     for seq, event in enumerate(events, first_seq):
         entry = journal.entry_of(event, run.plan)
         match event:
             case NodeStarted() | NodeRetrying() | NodeSettled():
                 nodes.setdefault(event.node, _NodeChange()).add(event)
+                if event.attempt_id:
+                    attempts.setdefault(event.attempt_id, _AttemptChange()).add(event)
             case ExecutionEnded():
                 entry = _end(cursor, run, row_id, event)
             case _:
@@ -99,18 +102,14 @@ def _take(
         committed.append(Committed(seq=seq, at=event.at, entry=entry))
     for node, change in nodes.items():
         rows.add(row_id, node, change)
+    for attempt_id, change in attempts.items():
+        rows.add_attempt(row_id, run.fence, attempt_id, change)
     return committed
 
 
 def _end(cursor: CursorWrapper, run: Run, row_id: Any, event: ExecutionEnded) -> journal.Entry:
-    status = str(event.status)
-    cursor.execute(
-        querysets.END,
-        (
-            status, status, status, str(event.reason or ""), event.output or None, _error(event.error),
-            querysets.db_time(event.at), row_id, run.fence,
-        ),
-    )  # fmt: skip
+    end = querysets.End(event.status, event.reason, event.output or None, _error(event.error), event.at)
+    cursor.execute(querysets.END, querysets.end_values(end, row_id, run.fence))
     # The row may say cancelled where the engine says completed.
     return journal.ended(ExecutionStatus(cursor.fetchone()[0]), event)
 
@@ -136,10 +135,26 @@ class _NodeChange:
                 self.settled, self.retrying = event, None
 
 
+class _AttemptChange:
+    """The events of one attempt in one batch."""
+
+    __slots__ = ("ended", "started")
+
+    def __init__(self) -> None:
+        self.started: NodeStarted | None = None
+        self.ended: NodeRetrying | NodeSettled | None = None
+
+    def add(self, event: NodeStarted | NodeRetrying | NodeSettled) -> None:
+        if isinstance(event, NodeStarted):
+            self.started = event
+        else:
+            self.ended = event
+
+
 class _Rows:
     """The parameters of a batch, by statement."""
 
-    __slots__ = ("logs", "retrying", "settled", "started", "started_and_settled", "time")
+    __slots__ = ("attempts", "ended_attempts", "logs", "retrying", "settled", "started", "started_and_settled", "time")
 
     def __init__(self, time: Callable[[datetime], Any]) -> None:
         self.time = time
@@ -147,7 +162,23 @@ class _Rows:
         self.retrying: list[tuple[Any, ...]] = []
         self.settled: list[tuple[Any, ...]] = []
         self.started_and_settled: list[tuple[Any, ...]] = []
+        self.attempts: list[tuple[Any, ...]] = []
+        self.ended_attempts: list[tuple[Any, ...]] = []
         self.logs: list[tuple[Any, ...]] = []
+
+    def add_attempt(self, row_id: Any, fence: int, attempt_id: str, change: _AttemptChange) -> None:
+        started, ended = change.started, change.ended
+        if ended is None:
+            end = (str(AttemptOutcome.STARTED), None, "", None)
+        else:
+            error = ended.error
+            outcome, traceback = str(ended.attempt_outcome), "" if error is None else error.traceback
+            end = (outcome, _error(error), traceback, self.time(ended.at))
+        if started is None:
+            self.ended_attempts.append((*end, attempt_id))
+        else:
+            start = (attempt_id, row_id, started.node, started.number, fence, self.time(started.at))
+            self.attempts.append((*start, *end))
 
     def add(self, row_id: Any, node: int, change: _NodeChange) -> None:
         started, settled, retrying = change.started, change.settled, change.retrying
@@ -175,6 +206,8 @@ class _Rows:
             (querysets.NODE_RETRYING, self.retrying),
             (querysets.NODE_SETTLED, self.settled),
             (querysets.NODE_STARTED_AND_SETTLED, self.started_and_settled),
+            (querysets.ATTEMPT, self.attempts),
+            (querysets.ATTEMPT_ENDED, self.ended_attempts),
             (querysets.INSERT_LOG, self.logs),
         ):
             if parameters:

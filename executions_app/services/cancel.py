@@ -2,6 +2,9 @@
 
 import uuid
 
+from django.db import transaction
+
+from executions_app.dispatch.announce import announce
 from executions_app.dispatch.running import signal_cancel
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.services.errors import AlreadyFinished, ExecutionNotFound
@@ -16,8 +19,9 @@ def cancel(execution_id: uuid.UUID) -> WorkflowExecution:
     if execution is None:
         raise ExecutionNotFound(execution_id)
     if not execution.is_finished:
-        querysets.request_cancel(execution_id)
-        _ = signal_cancel(execution_id)
+        ended = querysets.request_cancel(execution_id)
+        # An engine in another process sees the mark in the database by itself.
+        transaction.on_commit(lambda: announce(execution_id) if ended else signal_cancel(execution_id))
         execution.refresh_from_db()
     if execution.is_finished and execution.cancel_requested_at is None:
         raise AlreadyFinished(execution_id, execution.status)

@@ -40,8 +40,8 @@ def claimed(import_document):
         querysets.fail_run(run.execution_id, run.fence, {"code": "test", "message": "over", "type": "T", "node": None})
 
 
-def started(node=0):
-    return NodeStarted(node=node, at=NOW, attempt_id="a1", number=1, started_at=NOW, input="{}")
+def started(node=0, attempt_id="a1"):
+    return NodeStarted(node=node, at=NOW, attempt_id=attempt_id, number=1, started_at=NOW, input="{}")
 
 
 def completed(node=0):
@@ -77,7 +77,7 @@ def test_a_batch_that_fails_is_repeated_so_that_only_the_bad_run_fails(claimed):
     good, bad = claimed(), claimed()
     writer.write([(bad, [started(), completed()])])
     before = last_seq(bad)
-    again, written = writer.write([(bad, [started()]), (good, [started()])])
+    again, written = writer.write([(bad, [started()]), (good, [started(attempt_id="a2")])])
     assert isinstance(again, writer.RecordMismatch)
     assert len(written) == 1
     assert last_seq(bad) == before

@@ -59,6 +59,32 @@ def dumps(value: object) -> str:
     return _ENCODER.encode(_clean(value, 0)).decode()
 
 
+def is_longer(value: object, limit: int) -> bool:
+    """Whether a value's JSON text is certainly longer than `limit` characters, without making that text.
+
+    A lower bound of texts and containers, found without a copy of them: for refusing a huge value before it is
+    encoded.
+    """
+    length = 0
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            length += len(item)
+        elif isinstance(item, dict):
+            # Per entry at least a key of two quotes, a colon, a value and a comma.
+            length += 5 * len(item)
+        elif isinstance(item, (list, tuple)):
+            length += 2 * len(item)
+        else:
+            continue
+        if length > limit:
+            return True
+        if not isinstance(item, str):
+            stack.extend(item.values() if isinstance(item, dict) else item)
+    return False
+
+
 def dumps_struct(value: object) -> str:
     """JSON text of a msgspec struct, or of a value that is canonical already."""
     return _ENCODER.encode(value).decode()

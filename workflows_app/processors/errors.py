@@ -6,6 +6,8 @@ from workflows_app.tools.errors import (
     NodeInputError,
     NodeOutputError,
     NodeValidationError,
+    Permanent,
+    Retryable,
 )
 
 __all__ = [
@@ -14,4 +16,6 @@ __all__ = [
     "NodeInputError",
     "NodeOutputError",
     "NodeValidationError",
+    "Permanent",
+    "Retryable",
 ]

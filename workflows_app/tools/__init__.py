@@ -2,6 +2,7 @@
 
 from workflows_app.tools import core, market
 from workflows_app.tools.context import ToolContext
+from workflows_app.tools.errors import Permanent, Retryable
 from workflows_app.tools.registry import tool
 
-__all__ = ["ToolContext", "core", "market", "tool"]
+__all__ = ["Permanent", "Retryable", "ToolContext", "core", "market", "tool"]

@@ -10,6 +10,15 @@ from workflows_app.dag.types import JsonObject, NodeKey
 type LogLevel = Literal["debug", "info", "warning", "error"]
 # (level, message, data); may be called from any thread.
 type JournalWriter = Callable[[str, str, JsonObject | None], None]
+# What became of code whose try was interrupted: it had not begun, it was stopped, or nothing can stop it.
+type Remains = Literal["never began", "stopped", "goes on"]
+# (why, remains); see `ToolContext.interrupted`.
+type InterruptionReport = Callable[[str, Remains], None]
+
+
+def _unheard(_why: str, _remains: Remains) -> None:
+    pass
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +27,9 @@ class ToolContext:
 
     `attempt_id` is unique for every try, `idempotency_key` the same for all tries of the node. `number`
     counts from 1. `deadline` is the event loop's time at which the try is cancelled.
+
+    `interrupted(why, remains)` is for what runs tools elsewhere, in a thread or a process: called in the event
+    loop while a cancellation passes, it says in a sentence what the interruption met and what became of the code.
     """
 
     execution_id: str
@@ -27,6 +39,7 @@ class ToolContext:
     number: int
     deadline: float
     journal: JournalWriter
+    interrupted: InterruptionReport = _unheard
 
     def log(self, message: str, /, level: LogLevel = "info", **data: object) -> None:
         """Write a line to the execution's journal. Raises `JsonError` where `data` is not JSON."""

@@ -1,5 +1,6 @@
 """What can go wrong inside a node and in the definition of a tool. `code` is for machines."""
 
+import math
 from collections.abc import Iterable
 from decimal import Decimal
 from difflib import get_close_matches
@@ -14,6 +15,28 @@ class NodeError(Exception):
     code: ClassVar[str] = "node_error"
     # Whether a retry policy may try again at all.
     retryable: ClassVar[bool] = True
+
+
+class Permanent(NodeError):
+    """Raised by a tool for a failure that no repetition mends: an order that was refused, an account that is closed."""
+
+    code: ClassVar[str] = "permanent"
+    retryable: ClassVar[bool] = False
+
+
+class Retryable(NodeError):
+    """Raised by a tool for a failure that may pass, with the seconds that the other side asked to wait.
+
+    The node's retry policy decides whether there is another attempt; it comes no sooner than after `retry_after`.
+    """
+
+    code: ClassVar[str] = "retryable"
+
+    def __init__(self, message: str, *, retry_after: float | Decimal | None = None) -> None:
+        super().__init__(message)
+        if retry_after is not None and not 0 <= retry_after < math.inf:
+            raise ValueError(f"retry_after is {retry_after}: give the seconds to wait, 0 or more, or leave it out.")
+        self.retry_after: float | None = None if retry_after is None else float(retry_after)
 
 
 class NodeValidationError(NodeError):

@@ -1,7 +1,5 @@
 """Tools by name: the `@tool` decorator, what it makes of a function, and the registry of them all."""
 
-import asyncio
-import contextvars
 import inspect
 import re
 import sys
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, cast, override
 
 from workflows_app.dag.types import Effect, JsonObject, ToolInfo
 from workflows_app.dag.wording import listed, quoted
+from workflows_app.tools import threads
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.errors import DuplicateTool, ToolDefinitionError, UnknownTool
 from workflows_app.tools.signature import Signature
@@ -75,8 +74,7 @@ class Tool:
         if self.is_async:
             result = await cast(Awaitable[object], self.function(**arguments))
         else:
-            in_context = partial(contextvars.copy_context().run, partial(self.function, **arguments))
-            result = await asyncio.get_running_loop().run_in_executor(None, in_context)
+            result = await threads.pool.call(partial(self.function, **arguments), context)
             # A plain function around a coroutine function gives its coroutine.
             if inspect.isawaitable(result):
                 result = cast(object, await result)

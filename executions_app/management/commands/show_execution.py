@@ -5,7 +5,7 @@ from typing import Any, override
 from django.core.management.base import CommandError, CommandParser
 
 from executions_app.management.progress import SHAPES
-from executions_app.queries import execution_by_id, execution_json, logs_json
+from executions_app.queries import attempts_json, execution_by_id, execution_json, logs_json
 from executions_app.services.errors import ExecutionNotFound
 from workflows_app.dag import jsontext
 from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
@@ -27,6 +27,9 @@ class Command(WorkflowCommand):
         except ExecutionNotFound as error:
             raise CommandError(str(error), returncode=EXIT_INVALID) from error
         shown = execution_json(execution)
+        attempts = attempts_json(execution)
+        for node in shown["nodes"]:
+            node["attempts"] = attempts.get(node["key"], [])
         logs = logs_json(execution) if options["logs"] else []
         if options["json"]:
             self.stdout.write(jsontext.pretty(shown | ({"logs": logs} if options["logs"] else {})))
@@ -50,4 +53,13 @@ class Command(WorkflowCommand):
             took = "" if node["duration_ms"] is None else f"{node['duration_ms']} ms"
             shape = SHAPES[node["status"]][0]
             line = f"  {node['key']:<{width}}  {shape} {node['status']:<9}  {took:>14}  {note}"
+            self.stdout.write(line.rstrip())
+            if len(node["attempts"]) > 1:
+                self._print_attempts(node["attempts"], " " * (width + 6))
+
+    def _print_attempts(self, attempts: list[dict[str, Any]], indent: str) -> None:
+        for attempt in attempts:
+            note = attempt["error"]["message"] if attempt["error"] else ""
+            took = "" if attempt["duration_ms"] is None else f"{attempt['duration_ms']} ms"
+            line = f"{indent}attempt {attempt['number']}: {attempt['outcome']:<9}  {took:>10}  {note}"
             self.stdout.write(line.rstrip())
