@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -26,7 +27,7 @@ from executions_app.engine.ports import Ports, Sink
 from executions_app.engine.settling import AttemptStart, Settlement, Settler
 from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag import jsontext
-from workflows_app.dag.plan import Plan
+from workflows_app.dag.plan import NodePlan, Plan
 from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType, Scheduling
 from workflows_app.processors.base import NodeCall, Processor
 from workflows_app.processors.errors import NodeOutputError
@@ -141,8 +142,8 @@ class _Run:
     async def _drive(self, node: int) -> None:
         """One attempt of a node, from its slot to the commit of its outcome."""
         try:
-            # Between its slot and now the run may have been told to end.
-            outcome = Cancelled() if self._cancel.requested else await self._attempt(node)
+            # Between its slot and now the run may have been told to end, or may have stopped at a failure.
+            outcome = Cancelled() if self._settler.starts_nothing_more else await self._attempt(node)
             settlement = self._settler.settle(node, outcome)
             await self._commit(settlement)
         except asyncio.CancelledError:
@@ -198,6 +199,8 @@ class _Run:
         else:
             # Whoever recovers this run must know that the effect may have happened.
             await self._sink.commit([started])
+            # The record took its time, which is not the tool's.
+            call = replace(call, attempt=replace(call.attempt, deadline=self._deadline(plan_node)))
         if failed is not None:
             return failed
         if self._cancel.requested:
@@ -232,7 +235,7 @@ class _Run:
             attempt_id=start.attempt_id,
             idempotency_key=f"{context.execution_id}:{plan_node.key}",
             number=start.number,
-            deadline=self._loop.time() + float(plan_node.timeout_seconds),
+            deadline=self._deadline(plan_node),
             journal=partial(self._log, node),
             interrupted=attempt.interrupted,
         )
@@ -245,6 +248,9 @@ class _Run:
             contributions=lambda: context.contributions(node),
             started_at=start.first_at,
         )
+
+    def _deadline(self, node: NodePlan) -> float:
+        return self._loop.time() + float(node.timeout_seconds)
 
     def _log(self, node: int, level: str, message: str, data: JsonObject | None = None) -> None:
         """Write to the journal, from this thread or from one in which a synchronous tool runs."""

@@ -63,6 +63,11 @@ class Settler:
         self._first_failure: ErrorInfo | None = None
         self._stopped_by: int | None = None
 
+    @property
+    def starts_nothing_more(self) -> bool:
+        """Whether the run was told to end, or stopped at a failure."""
+        return self._cancel.requested or self._stopped_by is not None
+
     def begin_attempt(self, node: int) -> AttemptStart:
         """Begin an attempt now."""
         at = self._ports.clock.now()
@@ -124,7 +129,7 @@ class Settler:
         if isinstance(decision, policy.GiveUp):
             why = decision.why if retry.max_retries else ""
             return self._conclude(node, error, failed.reason, outcome=_outcome_of(failed), gave_up=why)
-        if self._cancel.requested or self._stopped_by is not None:
+        if self.starts_nothing_more:
             return self._end_cancelled(node, failed)
         self._retries[node] = retries + 1
         self._frontier.suspend(node)
@@ -162,11 +167,12 @@ class Settler:
                 raise condition
             chosen = self._route(node, ending)
         except ConditionFailed as failed:
-            chosen = route_without_conditions(self._plan, node, ending)
+            chosen = replace(route_without_conditions(self._plan, node, ending), evaluations=failed.evaluations)
             if not continues:
-                reason, condition = Reason.CONDITION_ERROR, failed
-        if condition is not None:
-            chosen = replace(chosen, evaluations=condition.evaluations)
+                reason = Reason.CONDITION_ERROR
+        if condition is not None and not continues:
+            # First the edges of the completion were tried, then those of the failure.
+            chosen = replace(chosen, evaluations=(*condition.evaluations, *chosen.evaluations))
         unhandled = not continues and not chosen.handled
         if unhandled and self._first_failure is None:
             self._first_failure = error

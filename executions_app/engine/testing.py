@@ -1,18 +1,20 @@
 """Run a plan without a database: an in-memory sink that keeps the recorder's promises, shipped for tests.
 
-`MemorySink` refuses what the database would refuse: a transition that is not in the table, a second terminal
-event, a start before the predecessors are durable.
+`MemorySink` passes the same contract tests as the Django recorder, and refuses what a database cannot see: a start
+before the predecessors are durable, more nodes at work than the execution allows.
 """
 
 import asyncio
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from executions_app.engine import journal
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
-from executions_app.engine.errors import OwnershipLost
+from executions_app.engine.errors import ErrorInfo, OwnershipLost, RecorderFailed
 from executions_app.engine.events import (
     Event,
     ExecutionEnded,
@@ -22,20 +24,43 @@ from executions_app.engine.events import (
 )
 from executions_app.engine.ports import Clock, Limits, Ports, start_of_time
 from executions_app.engine.run import RunResult, execute
-from executions_app.engine.states import NODE_TRANSITIONS, TERMINAL_NODE, NodeStatus
+from executions_app.engine.states import (
+    NODE_TRANSITIONS,
+    TERMINAL_EXECUTION,
+    TERMINAL_NODE,
+    AttemptOutcome,
+    ExecutionStatus,
+    NodeStatus,
+    Reason,
+)
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import JsonObject, NodeType, Scheduling
 from workflows_app.processors.base import Processor
+
+# How long an event that nobody waits for may wait for company; as in the recorder.
+POST_SECONDS = 0.01
 
 
 class IllegalEvent(AssertionError):
     """Raised by `MemorySink` when the engine emits what no record may hold."""
 
 
-class MemorySink:
-    """The journal and the node rows of one execution, in memory.
+@dataclass(slots=True, kw_only=True)
+class AttemptRow:
+    attempt_id: str
+    node: int
+    number: int
+    started_at: datetime
+    outcome: AttemptOutcome = AttemptOutcome.STARTED
+    error: ErrorInfo | None = None
+    ended_at: datetime | None = None
 
-    `latency` is how many turns of the event loop a commit takes. `before_commit` may raise, as a database does.
+
+class MemorySink:
+    """The record of one running execution, in memory, and the sink of its owner.
+
+    What is handed over while a batch is written makes the next batch. `latency` is how many turns of the event loop
+    a batch takes. `before_commit` may raise, as a database does: then nothing of the batch is kept.
     """
 
     def __init__(
@@ -48,70 +73,190 @@ class MemorySink:
         self.plan = plan
         self.latency = latency
         self.before_commit = before_commit
+        self.status = ExecutionStatus.RUNNING
+        self.reason: Reason | None = None
+        self.error: ErrorInfo | None = None
+        self.cancel_requested = False
         self.statuses: list[NodeStatus] = [NodeStatus.PENDING] * len(plan.nodes)
         self.settled: dict[str, NodeSettled] = {}
         self.starts: dict[str, list[NodeStarted]] = {}
+        self.attempts: dict[str, AttemptRow] = {}
+        # The journal: the position of an entry is its number.
         self.entries: list[journal.Entry] = []
         self.end: ExecutionEnded | None = None
         # Nodes between their start and the commit of their outcome: the slots that are held.
         self.peak_running = 0
-        self._posted: list[Event] = []
+        self._owned = True
+        self._closed: Exception | None = None
+        self._events: list[Event] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What the owner does.
 
     def post(self, event: Event) -> None:
-        if self.end is None:
-            self._posted.append(event)
-            if isinstance(event, NodeStarted):
-                self._start(event)
+        if self._closed is None:
+            self._check(event)
+            self._events.append(event)
+            if not self._writing and self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(POST_SECONDS, self._hand_over)
 
     async def commit(self, events: Sequence[Event]) -> None:
-        if self.end is not None:
-            raise OwnershipLost("in memory")
+        if self._closed is not None:
+            raise self._closed
+        if not events and not self._events:
+            return
         for event in events:
-            if isinstance(event, NodeStarted):
-                self._start(event)
-        batch = [*self._posted, *events]
-        self._posted.clear()
-        for _ in range(self.latency):
-            await asyncio.sleep(0)
+            self._check(event)
+        self._events.extend(events)
+        durable = asyncio.get_running_loop().create_future()
+        self._waiting.append(durable)
+        if not self._writing:
+            self._hand_over()
+        await durable
+
+    # What others do.
+
+    def request_cancel(self) -> None:
+        """Mark the execution; the mark counts at its end at the latest."""
+        if self.status is ExecutionStatus.RUNNING and not self.cancel_requested:
+            self.cancel_requested = True
+            self._note("execution.cancel_requested", "Cancellation was requested.")
+
+    def take_over(self) -> None:
+        """Another engine claims the execution: nothing of this owner is accepted any more."""
+        self._owned = False
+
+    def fail(self, error: ErrorInfo) -> bool:
+        """End the execution as its owner does where its engine gave up. False where it is no longer the owner."""
+        if not self._owned or self.status in TERMINAL_EXECUTION:
+            return False
+        for node, status in enumerate(self.statuses):
+            if status not in TERMINAL_NODE:
+                self.statuses[node] = NodeStatus.CANCELLED
+                self._note("node.cancelled", f"Node '{self._key(node)}' was cancelled.", self._key(node))
+        for attempt in self.attempts.values():
+            if attempt.outcome is AttemptOutcome.STARTED:
+                attempt.outcome = AttemptOutcome.ABANDONED
+        self.status, self.reason, self.error = ExecutionStatus.FAILED, Reason.CRASHED, error
+        self._note("execution.failed", f"Execution failed: {error.message}")
+        return True
+
+    # How it is written.
+
+    def after_latency(self, write: Callable[[], None]) -> None:
+        """Call `write` when the database would have answered."""
+        self._turn(self.latency, write)
+
+    def _turn(self, turns: int, write: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        _ = loop.call_soon(write) if turns <= 1 else loop.call_soon(self._turn, turns - 1, write)
+
+    def _hand_over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing or not (self._events or self._waiting):
+            return
+        self._writing = True
+        batch, waiting = self._events, self._waiting
+        self._events, self._waiting = [], []
+        self.after_latency(lambda: self._written(batch, waiting))
+
+    def _written(self, batch: Sequence[Event], waiting: Sequence[asyncio.Future[None]]) -> None:
+        self._writing = False
+        try:
+            self._write(batch)
+        except (OwnershipLost, RecorderFailed, IllegalEvent) as error:
+            self._closed = error
+        except Exception as error:  # noqa: BLE001 - whatever a database raises
+            self._closed = RecorderFailed(f"The record could not be written: {error}")
+            self._closed.__cause__ = error
+        for durable in waiting:
+            if not durable.done():
+                if self._closed is None:
+                    durable.set_result(None)
+                else:
+                    durable.set_exception(self._closed)
+        self._hand_over()
+
+    def _write(self, batch: Sequence[Event]) -> None:
+        if self._closed is not None:
+            # It was handed over while the batch before it, which is lost, was written.
+            raise self._closed
+        if not self._owned or self.status in TERMINAL_EXECUTION:
+            raise OwnershipLost("in memory")
         if self.before_commit is not None:
             self.before_commit(batch)
         for event in batch:
             self._apply(event)
 
-    def _start(self, event: NodeStarted) -> None:
-        """Checked when it is emitted, not when it is durable: nothing starts before what it depends on is."""
-        for edge in self.plan.incoming[event.node]:
-            source = self.plan.ends[edge][0]
-            if self.statuses[source] not in TERMINAL_NODE:
-                raise IllegalEvent(f"{self._key(event.node)} started before {self._key(source)} was durable")
+    def _check(self, event: Event) -> None:
+        """What is wrong when it is emitted: a start before what it depends on is durable."""
+        if isinstance(event, NodeStarted):
+            for edge in self.plan.incoming[event.node]:
+                source = self.plan.ends[edge][0]
+                if self.statuses[source] not in TERMINAL_NODE:
+                    raise IllegalEvent(f"{self._key(event.node)} started before {self._key(source)} was durable")
 
     def _apply(self, event: Event) -> None:
-        self.entries.append(journal.entry_of(event, self.plan))
         match event:
             case NodeStarted():
-                self._move(event.node, NodeStatus.RUNNING)
-                self.starts.setdefault(self._key(event.node), []).append(event)
-                running = sum(status is NodeStatus.RUNNING for status in self.statuses)
-                self.peak_running = max(self.peak_running, running)
+                self._start(event)
             case NodeRetrying():
                 self._move(event.node, NodeStatus.PENDING)
+                self._end_attempt(event)
             case NodeSettled():
                 self._move(event.node, event.status)
+                self._end_attempt(event)
                 self.settled[self._key(event.node)] = event
             case ExecutionEnded():
-                still_open = [
-                    self._key(node) for node, status in enumerate(self.statuses) if status not in TERMINAL_NODE
-                ]
-                if still_open:
-                    raise IllegalEvent(f"the execution ended while these were open: {still_open}")
-                self.end = event
+                self._end(event)
+                return
             case _:
                 pass
+        self.entries.append(journal.entry_of(event, self.plan))
+
+    def _start(self, event: NodeStarted) -> None:
+        self._move(event.node, NodeStatus.RUNNING)
+        earlier = self.starts.setdefault(self._key(event.node), [])
+        if event.number != len(earlier) + 1 or event.attempt_id in self.attempts:
+            raise IllegalEvent(f"{self._key(event.node)}: attempt {event.number} after {len(earlier)} attempts")
+        earlier.append(event)
+        self.attempts[event.attempt_id] = AttemptRow(
+            attempt_id=event.attempt_id, node=event.node, number=event.number, started_at=event.at
+        )
+        running = sum(status is NodeStatus.RUNNING for status in self.statuses)
+        self.peak_running = max(self.peak_running, running)
+        if running > self.plan.settings.max_parallel_nodes:
+            raise IllegalEvent(f"{running} nodes are at work, {self.plan.settings.max_parallel_nodes} may be")
+
+    def _end_attempt(self, event: NodeRetrying | NodeSettled) -> None:
+        if not event.attempt_id:
+            return
+        attempt = self.attempts.get(event.attempt_id)
+        if attempt is None or attempt.outcome is not AttemptOutcome.STARTED or event.attempt_outcome is None:
+            raise IllegalEvent(f"{self._key(event.node)}: no attempt {event.attempt_id} is under way")
+        attempt.outcome, attempt.error, attempt.ended_at = event.attempt_outcome, event.error, event.at
+
+    def _end(self, event: ExecutionEnded) -> None:
+        still_open = [self._key(node) for node, status in enumerate(self.statuses) if status not in TERMINAL_NODE]
+        if still_open:
+            raise IllegalEvent(f"the execution ended while these were open: {still_open}")
+        self.status, self.reason, self.error = event.status, event.reason, event.error
+        if self.cancel_requested and event.reason in (None, Reason.NODE_ERROR):
+            self.status, self.reason = ExecutionStatus.CANCELLED, Reason.USER
+        self.entries.append(journal.ended(self.status, event))
+        self.end = event
 
     def _move(self, node: int, status: NodeStatus) -> None:
         if status not in NODE_TRANSITIONS[self.statuses[node]]:
             raise IllegalEvent(f"{self._key(node)}: {self.statuses[node]} -> {status}")
         self.statuses[node] = status
+
+    def _note(self, event: str, message: str, node: str = "") -> None:
+        self.entries.append(journal.Entry(event=event, level="info", node=node, message=message, data={}))
 
     def _key(self, node: int) -> str:
         return self.plan.nodes[node].key

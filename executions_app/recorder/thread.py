@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from django.db import connection
 
@@ -44,6 +45,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._inbox: queue.SimpleQueue[list[Request] | _Call[object] | _Stop] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        # Runs one of whose batches is lost: what they handed over meanwhile would be a record with a hole.
+        self._refused: WeakKeyDictionary[Run, BaseException] = WeakKeyDictionary()
 
     def submit(self, requests: list[Request]) -> None:
         """Write these with the next batch. From any thread."""
@@ -101,7 +104,7 @@ class Recorder:
         while not self._inbox.empty():
             items.append(self._inbox.get())
         # One batch, though calls came in between: a call waits for what was handed over before it, and more.
-        _write([request for item in items if isinstance(item, list) for request in item])
+        self._write([request for item in items if isinstance(item, list) for request in item])
         for item in items:
             if isinstance(item, _Call):
                 _answer(item)
@@ -113,21 +116,24 @@ class Recorder:
             return False
         return True
 
-
-def _write(requests: list[Request]) -> None:
-    if not requests:
-        return
-    # A run may have asked twice since the last batch: its events are one sequence.
-    runs: dict[Run, list[Event]] = {}
-    for request in requests:
-        runs.setdefault(request.run, []).extend(request.events)
-    results = dict(zip(runs, write(list(runs.items())), strict=True))
-    for request in requests:
-        result = results[request.run]
-        request.done(result)
-        if not isinstance(result, BaseException):
-            # The first request of a run is told of all its entries; nobody hears of one twice.
-            results[request.run] = []
+    def _write(self, requests: list[Request]) -> None:
+        # A run may have asked twice since the last batch: its events are one sequence.
+        runs: dict[Run, list[Event]] = {}
+        for request in requests:
+            runs.setdefault(request.run, []).extend(request.events)
+        accepted = [(run, events) for run, events in runs.items() if run not in self._refused]
+        results: dict[Run, Result | None] = {run: self._refused.get(run) for run in runs}
+        if accepted:
+            results |= zip((run for run, _ in accepted), write(accepted), strict=True)
+        for request in requests:
+            result = results[request.run]
+            assert result is not None
+            request.done(result)
+            if isinstance(result, BaseException):
+                self._refused[request.run] = result
+            else:
+                # The first request of a run is told of all its entries; nobody hears of one twice.
+                results[request.run] = []
 
 
 def _answer(call: _Call[object]) -> None:

@@ -23,7 +23,7 @@ from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Run:
     """The execution that a batch's events belong to, and the fence that its owner was given."""
 

@@ -1,0 +1,1 @@
+"""The engine under virtual time: random workflows, random misbehaviour, every record checked, every seed replayable."""
