@@ -9,10 +9,10 @@ TaskGroup.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -102,7 +102,7 @@ class _Run:
     async def to_its_end(self) -> RunResult:
         limit = self._plan.settings.timeout_seconds
         async with self._group:
-            watcher = self._group.create_task(self._watch_cancel(), name="watch cancel")
+            watcher = self._spawn(self._watch_cancel(), "watch cancel")
             timer = None if limit is None else self._loop.call_later(float(limit), self._cancel.request, Reason.TIMEOUT)
             try:
                 self._admit(self._frontier.begin().ready)
@@ -137,7 +137,18 @@ class _Run:
             if self._frontier.statuses[node] is NodeStatus.PENDING:
                 self._free_slots -= 1
                 self._frontier.start(node)
-                _ = self._group.create_task(self._drive(node))
+                _ = self._spawn(self._drive(node), self._plan.nodes[node].key)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A child of the run. One that is cancelled, even before its first step, would end silently."""
+        task = self._group.create_task(work, name=name)
+        task.add_done_callback(self._notice)
+        return task
+
+    def _notice(self, task: asyncio.Task[None]) -> None:
+        # Once the run has finished it ends its watcher itself.
+        if task.cancelled() and not self._finished.is_set():
+            self._break(EngineInterrupted())
 
     async def _drive(self, node: int) -> None:
         """One attempt of a node, from its slot to the commit of its outcome."""
@@ -146,10 +157,6 @@ class _Run:
             outcome = Cancelled() if self._settler.starts_nothing_more else await self._attempt(node)
             settlement = self._settler.settle(node, outcome)
             await self._commit(settlement)
-        except asyncio.CancelledError:
-            # A child that is cancelled ends silently: nobody else would notice that this node has no end.
-            self._break(EngineInterrupted())
-            raise
         except Exception as error:  # noqa: BLE001 - a lost record or a defect ends the run, never hangs it
             self._break(error)
             return
@@ -275,11 +282,6 @@ class _Run:
             for attempt in tuple(self._attempts.values()):
                 attempt.cancel()
             await self._commit(settlement)
-        except asyncio.CancelledError:
-            # By the run itself once it has finished; else by somebody else, and no cancel would be heard any more.
-            if not self._finished.is_set():
-                self._break(EngineInterrupted())
-            raise
         except Exception as error:  # noqa: BLE001 - as in _drive
             self._break(error)
 

@@ -67,11 +67,11 @@ class _Checker:
     def ending(self) -> Iterator[str]:
         """The run ended, in time, with nothing open."""
         strike, record, played = self.scenario.strike, self.record, self.played
-        if strike is Strike.TAKE_OVER and played.raised is not None:
+        if record.lost:
             if record.status in TERMINAL_EXECUTION:
                 yield "the record was ended by an engine that had lost it"
             return
-        if played.raised is not None and strike is not Strike.DATABASE:
+        if played.raised is not None and strike is not Strike.DATABASE and not played.may_give_up:
             yield f"the engine gave up: {played.raised!r}"
         if record.status not in TERMINAL_EXECUTION:
             yield "the execution has no end"

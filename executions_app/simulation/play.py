@@ -1,13 +1,14 @@
 """Play one scenario with the real engine, and say what of its record is wrong."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from executions_app.engine.attempt import Attempt
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
-from executions_app.engine.errors import ErrorInfo, OwnershipLost, names_of
+from executions_app.engine.errors import EngineInterrupted, ErrorInfo, OwnershipLost, names_of
 from executions_app.engine.run import RunResult, execute
 from executions_app.engine.states import Reason
 from executions_app.engine.testing import IllegalEvent, ports_for
@@ -18,6 +19,8 @@ from executions_app.simulation.scenario import Scenario, Strike
 from executions_app.simulation.virtual_time import Stuck, VirtualTimeLoop, run
 from workflows_app.dag.types import NodeType
 from workflows_app.processors.registry import PROCESSORS
+
+type TaskFactory = Callable[..., asyncio.Task[Any]]
 
 # A mark in the record is heard within this time.
 POLL_SECONDS = 1.0
@@ -31,6 +34,8 @@ class Played:
     record: SimulatedRecord | None = None
     result: RunResult | None = None
     heard_at: float | None = None
+    # Its tasks were hurt on purpose: it may give up.
+    may_give_up: bool = False
     # What kept the engine from going on, by itself or by a strike.
     raised: Exception | None = None
     # Code that was let go and had not ended when the run did.
@@ -40,12 +45,15 @@ class Played:
     violations: list[str] = field(default_factory=list)
 
 
-def play(scenario: Scenario) -> Played:
-    """Run it to its end, and beyond: until the last code that was let go has ended too."""
-    played = Played(scenario=scenario)
+def play(scenario: Scenario, *, hurt: TaskFactory | None = None) -> Played:
+    """Run it to its end, and beyond: until the last code that was let go has ended too.
+
+    `hurt` makes the engine's own tasks, and may let them raise what they never should.
+    """
+    played = Played(scenario=scenario, may_give_up=hurt is not None)
     loop = VirtualTimeLoop()
     try:
-        run(_play(played, loop), loop=loop)
+        run(_play(played, loop, hurt), loop=loop)
     except Stuck as stuck:
         played.violations.append(str(stuck))
     except IllegalEvent as illegal:
@@ -55,7 +63,7 @@ def play(scenario: Scenario) -> Played:
     return played
 
 
-async def _play(played: Played, loop: VirtualTimeLoop) -> None:
+async def _play(played: Played, loop: VirtualTimeLoop, hurt: TaskFactory | None) -> None:
     scenario = played.scenario
     record = played.record = SimulatedRecord(scenario)
     loop.before_waiting = record.must_not_idle
@@ -67,21 +75,25 @@ async def _play(played: Played, loop: VirtualTimeLoop) -> None:
     if limit is not None:
         # Set before the engine sets its own timer for the same moment: from then on nothing has to start.
         _ = loop.call_at(float(limit), _begin_to_end, record)
+    loop.set_task_factory(hurt)
     try:
         processors = {**PROCESSORS, NodeType.TOOL: actor}
-        played.result = await execute(context, processors=processors, sink=record, ports=ports, cancel=token)
+        walk = execute(context, processors=processors, sink=record, ports=ports, cancel=token)
+        played.result = await loop.create_task(walk, name="run")
     except OwnershipLost as error:
         played.raised = error
     except IllegalEvent:
         raise
-    except Exception as error:  # noqa: BLE001 - as the runner does: a run that cannot go on must still end
-        played.raised = error
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as the runner: it must still end
+        played.raised = error if isinstance(error, Exception) else EngineInterrupted()
         kind = type(error)
         _ = record.fail(
             ErrorInfo(
                 code="engine_error", message=str(error), type=kind.__name__, node=None, bases=tuple(names_of(kind))
             )
         )
+    finally:
+        loop.set_task_factory(None)
     played.ended_at = loop.time()
     await _outlive(played, actor)
 

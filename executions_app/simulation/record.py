@@ -26,6 +26,8 @@ class SimulatedRecord(MemorySink):
         self.history: list[tuple[float, Event]] = []
         # When each of `entries` was committed.
         self.times: list[float] = []
+        # Another engine took the execution before it had ended.
+        self.lost = False
         # Nodes that were begun, durable or not, and have no outcome yet.
         self.begun: set[int] = set()
         # Nothing has to start any more: the execution has reached its time limit, or what follows is true.
@@ -79,6 +81,11 @@ class SimulatedRecord(MemorySink):
     def request_cancel(self) -> None:
         super().request_cancel()
         self._stamp()
+
+    @override
+    def take_over(self) -> None:
+        self.lost = self.status not in TERMINAL_EXECUTION
+        super().take_over()
 
     @override
     def fail(self, error: ErrorInfo) -> bool:
