@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 
-from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution
+from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.queries import execution_json
 from executions_app.recorder.thread import recorder
 from workflows_app.dag import jsontext
@@ -69,7 +69,26 @@ def assert_sound(execution: WorkflowExecution) -> None:
         for node in nodes:
             assert node.ended_at is not None
             assert node.started_at is None or node.started_at <= node.ended_at
+    assert_sound_attempts(execution, nodes)
     assert execution_json(execution)["seq"] == len(logs)
+
+
+def assert_sound_attempts(execution: WorkflowExecution, nodes: list[NodeExecution]) -> None:
+    attempts: dict[int, list[NodeAttempt]] = {node.order: [] for node in nodes}
+    for attempt in NodeAttempt.objects.filter(execution=execution):
+        attempts[attempt.order].append(attempt)
+    for node in nodes:
+        own = attempts[node.order]
+        assert [attempt.number for attempt in own] == list(range(1, len(own) + 1))
+        assert (node.started_at is None) == (not own)
+        if own:
+            assert len(own) >= node.retry_count
+            assert own[-1].attempt_id == node.attempt_id
+            assert "succeeded" not in [attempt.outcome for attempt in own[:-1]]
+        if execution.status in TERMINAL:
+            assert "started" not in [attempt.outcome for attempt in own]
+        if node.status == "completed":
+            assert (own[-1].outcome, len(own)) == ("succeeded", node.retry_count + 1)
 
 
 def document(*edges: str, name: str = "test", **fields: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from executions_app.dispatch import runner
 from executions_app.engine.errors import OwnershipLost
 from executions_app.engine.events import NodeSettled, NodeStarted
-from executions_app.engine.states import NodeStatus
+from executions_app.engine.states import AttemptOutcome, NodeStatus
 from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, querysets
 from executions_app.recorder import thread, writer
 from executions_app.recorder.writer import Run
@@ -44,8 +44,16 @@ def started(node=0, attempt_id="a1"):
     return NodeStarted(node=node, at=NOW, attempt_id=attempt_id, number=1, started_at=NOW, input="{}")
 
 
-def completed(node=0):
-    return NodeSettled(node=node, at=NOW, status=NodeStatus.COMPLETED, started_at=NOW, output='{"n":1.10}')
+def completed(node=0, attempt_id="a1"):
+    return NodeSettled(
+        node=node,
+        at=NOW,
+        status=NodeStatus.COMPLETED,
+        attempt_id=attempt_id,
+        attempt_outcome=AttemptOutcome.SUCCEEDED,
+        started_at=NOW,
+        output='{"n":1.10}',
+    )
 
 
 def last_seq(run):
@@ -134,17 +142,6 @@ def test_the_database_itself_refuses_a_record_that_lies(import_document, change)
     start(StartRequest(target=import_document(document("t>a")), input={}))
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"UPDATE {querysets.EXECUTIONS} SET {change}")
-
-
-def test_a_cancel_that_comes_before_the_last_commit_wins(claimed):
-    run = claimed()
-    writer.write([(run, [started(0), completed(0), started(1), completed(1)])])
-    querysets.request_cancel(run.execution_id)
-    ended = writer.ExecutionEnded(at=NOW, status=writer.ExecutionStatus.COMPLETED, reason=None, output="{}")
-    (entries,) = writer.write([(run, [ended])])
-    execution = WorkflowExecution.objects.get(pk=run.execution_id)
-    assert (execution.status, execution.reason) == ("cancelled", "user")
-    assert entries[-1].entry.event == "execution.cancelled"
 
 
 def test_an_id_that_nobody_has_is_no_claim():
