@@ -1,5 +1,6 @@
 """`manage.py run_workflow`: exit codes, what goes to stdout and to stderr, inputs, Ctrl-C."""
 
+import json
 import os
 import pty
 import signal
@@ -160,6 +161,26 @@ def test_ctrl_c_or_a_termination_cancels_and_leaves_nothing_running(shell, numbe
     assert {node["key"]: node["status"] for node in shown["nodes"]} == {
         "t": "completed", "nap": "cancelled", "after": "cancelled",
     }  # fmt: skip
+
+
+def test_another_process_cancels_a_run(shell):
+    path = shell.write("sleeper.yaml", SLEEPER)
+    process = shell.start("run_workflow", path, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    eventually(lambda: "'nap' started" in process.stderr.readline())
+    (execution,) = shell("list_executions", "--json").json["items"]
+    asked = shell("cancel_execution", execution["id"])
+    assert asked.code == 0
+    assert execution["id"] in asked.out
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert (json.loads(out)["status"], json.loads(out)["reason"]) == ("cancelled", "user")
+    again = shell("cancel_execution", execution["id"])
+    assert (again.code, again.out) == (0, f"Execution {execution['id']} is cancelled.\n")
+    done = shell("run_workflow", "hello", "--json").json["id"]
+    for wrong, part in ((done, "has already ended: it is completed"), ("nobody", "There is no execution 'nobody'")):
+        refused = shell("cancel_execution", wrong)
+        assert refused.code == 2
+        assert part in refused.err
 
 
 def test_a_terminal_shows_a_table_and_a_pipe_plain_lines(shell):
