@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from workflows_app.dag import jsontext
 
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner) | st.tuples(inner, inner),
-)  # fmt: skip
+)
 
 
 @given(VALUES, st.integers(0, 60))
