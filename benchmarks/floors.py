@@ -1,27 +1,36 @@
 """What the product is measured against: the same graph with less and less around it.
 
-`asyncio` keeps nothing. `sqlite` keeps a row per node, raw, in group commits. `django` writes the rows that the product
-writes (execution, nodes from acceptance on, journal) by its statements, through Django's connection, in group commits
-from a thread; it has no engine: no plan, no expressions, no tools, no limits, no events.
+`limit` keeps nothing. `sqlite` keeps a row per node, raw, in group commits. `floor` keeps the rows that the product
+keeps (execution, nodes from acceptance on, attempts, journal) through Django's connection, in group commits from one
+thread, successors after the commit; it has no engine: no plan, no expressions, no tools, no limits, no events.
 """
 
 import asyncio
-import json
 import sqlite3
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import msgspec
+
+from benchmarks.database import Database
 from benchmarks.workloads import BenchNode, Workload, body
 
 type Keep = Callable[[BenchNode, list[int], int], Awaitable[None]]
-type Run = Callable[[], Awaitable[list[dict[str, int]]]]
+type Values = dict[str, int]
 
 
-async def walk(workload: Workload, keep: Keep) -> dict[str, int]:
+class Contender(Protocol):
+    """Runs a whole workload; only `run` is timed. It gives every node's value, for each execution."""
+
+    async def open(self) -> None: ...
+    async def run(self) -> list[Values]: ...
+    async def close(self) -> None: ...
+
+
+async def walk(workload: Workload, keep: Keep) -> Values:
     """A task for every node, which awaits its predecessors; `keep` returns when the node is durable."""
     tasks: dict[str, asyncio.Task[int]] = {}
 
@@ -39,14 +48,21 @@ async def walk(workload: Workload, keep: Keep) -> dict[str, int]:
     return {key: task.result() for key, task in tasks.items()}
 
 
-def asyncio_alone(workload: Workload) -> Run:
-    async def keep(_node: BenchNode, _values: list[int], _value: int) -> None:
+class Limit:
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+
+    async def open(self) -> None:
         return None
 
-    async def run() -> list[dict[str, int]]:
-        return await asyncio.gather(*(walk(workload, keep) for _ in range(workload.executions)))
+    async def run(self) -> list[Values]:
+        async def keep(_node: BenchNode, _values: list[int], _value: int) -> None:
+            return None
 
-    return run
+        return await asyncio.gather(*(walk(self._workload, keep) for _ in range(self._workload.executions)))
+
+    async def close(self) -> None:
+        return None
 
 
 class GroupCommit:
@@ -55,83 +71,140 @@ class GroupCommit:
     def __init__(self, write: Callable[[list[Any]], None]) -> None:
         self._write = write
         self._pool = ThreadPoolExecutor(1)
-        self._items: list[tuple[Any, asyncio.Future[None]]] = []
+        self._items: list[Any] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self._busy = False
 
     async def commit(self, item: Any) -> None:
-        done = asyncio.get_running_loop().create_future()
-        self._items.append((item, done))
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._items.append(item)
+        self._waiting.append(done)
         if not self._busy:
             self._busy = True
-            _ = asyncio.get_running_loop().call_soon(self._start)
+            _ = loop.call_soon(self._start)
         await done
 
-    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+    async def call(self, function: Callable[[], object]) -> None:
+        """Call a function in the writing thread."""
+        _ = await asyncio.get_running_loop().run_in_executor(self._pool, function)
+
+    def end(self) -> None:
+        self._pool.shutdown()
 
     def _start(self) -> None:
-        items, self._items = self._items, []
-        written = asyncio.get_running_loop().run_in_executor(self._pool, self._write, [item for item, _ in items])
-        written.add_done_callback(lambda future: self._finish(future, items))
+        items, waiting = self._items, self._waiting
+        self._items, self._waiting = [], []
+        written = asyncio.get_running_loop().run_in_executor(self._pool, self._write, items)
+        written.add_done_callback(lambda future: self._finish(future, waiting))
 
-    def _finish(self, written: asyncio.Future[None], items: list[tuple[Any, asyncio.Future[None]]]) -> None:
-        written.result()
-        for _, done in items:
-            done.set_result(None)
+    def _finish(self, written: asyncio.Future[None], waiting: Sequence[asyncio.Future[None]]) -> None:
+        error = written.exception()
+        for done in waiting:
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
         self._busy = bool(self._items)
         if self._busy:
             _ = asyncio.get_running_loop().call_soon(self._start)
 
 
-def raw_sqlite(workload: Workload, folder: Path) -> Run:
-    database = sqlite3.connect(folder / f"raw-{workload.name}.sqlite3", check_same_thread=False, isolation_level=None)
-    database.executescript(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-        "CREATE TABLE node (run TEXT, key TEXT, status TEXT, output TEXT, PRIMARY KEY (run, key));"
-    )
+class RawSqlite:
+    """A row per node, by the driver alone."""
 
-    def write(rows: list[Any]) -> None:
-        database.execute("BEGIN IMMEDIATE")
-        database.executemany("INSERT INTO node VALUES (?, ?, 'completed', ?)", rows)
-        database.execute("COMMIT")
+    def __init__(self, workload: Workload, folder: Path) -> None:
+        self._workload = workload
+        self._path = folder / "raw.sqlite3"
 
-    commits = GroupCommit(write)
+    async def open(self) -> None:
+        self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+        _ = self._database.executescript(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+            "CREATE TABLE node (run TEXT, key TEXT, status TEXT, output TEXT, PRIMARY KEY (run, key));"
+        )
+        self._commits = GroupCommit(self._write)
 
-    async def one() -> dict[str, int]:
+    async def run(self) -> list[Values]:
+        return await asyncio.gather(*(self._one() for _ in range(self._workload.executions)))
+
+    async def close(self) -> None:
+        self._commits.end()
+        self._database.close()
+        self._path.unlink()
+
+    async def _one(self) -> Values:
         run_id = uuid.uuid4().hex
 
         async def keep(node: BenchNode, _values: list[int], value: int) -> None:
-            await commits.commit((run_id, node.key, json.dumps({"v": value})))
+            await self._commits.commit((run_id, node.key, text_of({"v": value})))
 
-        return await walk(workload, keep)
+        return await walk(self._workload, keep)
 
-    async def run() -> list[dict[str, int]]:
-        return await asyncio.gather(*(one() for _ in range(workload.executions)))
+    def _write(self, rows: list[Any]) -> None:
+        _ = self._database.execute("BEGIN IMMEDIATE")
+        _ = self._database.executemany("INSERT INTO node VALUES (?, ?, 'completed', ?)", rows)
+        _ = self._database.execute("COMMIT")
 
-    return run
 
+class DjangoGroupCommit:
+    """The floor of the ratios. `snapshot` is a `rows.Snapshot`."""
 
-def django_group_commit(workload: Workload, accept: Callable[[], Any]) -> Run:
-    """`accept()` writes execution, nodes and first entry as the product's own start does, and claims it."""
-    from benchmarks.rows import NodeWrite, finish, write_nodes
+    def __init__(self, workload: Workload, database: Database, snapshot: Any) -> None:
+        self._workload = workload
+        self._database = database
+        self._snapshot = snapshot
+        self._order = {node.key: position for position, node in enumerate(workload.nodes, start=1)}
 
-    commits = GroupCommit(write_nodes)
-    order = {node.key: position for position, node in enumerate(workload.nodes, start=1)}
+    async def open(self) -> None:
+        from django.db import connection
 
-    async def one() -> dict[str, int]:
-        row_id = await commits.call(accept)
-        await commits.commit(NodeWrite(row_id, 0, "start", "{}", "{}", datetime.now(UTC)))
+        from benchmarks import rows
+
+        self._database.renew()
+        self._commits = GroupCommit(rows.write)
+        # Looked up in the thread: every thread has a connection of its own.
+        await self._commits.call(lambda: connection.ensure_connection())
+
+    async def run(self) -> list[Values]:
+        return await asyncio.gather(*(self._one() for _ in range(self._workload.executions)))
+
+    async def close(self) -> None:
+        from django.db import connection
+
+        await self._commits.call(lambda: connection.close())
+        self._commits.end()
+
+    async def _one(self) -> Values:
+        from benchmarks.rows import Accepted, Completed, Ended
+
+        execution = Accepted(snapshot=self._snapshot)
+        await self._commits.commit(execution)
+        await self._commits.commit(Completed(execution=execution, order=0, key="start", input="{}", output="{}"))
+        outputs: dict[str, dict[str, int]] = {"start": {}} | {node.key: {} for node in self._workload.nodes}
 
         async def keep(node: BenchNode, values: list[int], value: int) -> None:
-            input_text, output_text = json.dumps({"values": values}), json.dumps({"v": value})
-            now = datetime.now(UTC)
-            await commits.commit(NodeWrite(row_id, order[node.key], node.key, input_text, output_text, now))
+            inputs: dict[str, Any] = {"values": values}
+            if node.sleep_ms:
+                inputs["milliseconds"] = node.sleep_ms
+            outputs[node.key] = {"v": value}
+            await self._commits.commit(
+                Completed(
+                    execution=execution,
+                    order=self._order[node.key],
+                    key=node.key,
+                    input=text_of(inputs),
+                    output=text_of(outputs[node.key]),
+                )
+            )
 
-        result = await walk(workload, keep)
-        await commits.call(finish, row_id, json.dumps(result))
+        result = await walk(self._workload, keep)
+        await self._commits.commit(Ended(execution=execution, output=text_of(outputs)))
         return result
 
-    async def run() -> list[dict[str, int]]:
-        return await asyncio.gather(*(one() for _ in range(workload.executions)))
 
-    return run
+_encoder = msgspec.json.Encoder()
+
+
+def text_of(value: object) -> str:
+    return _encoder.encode(value).decode()

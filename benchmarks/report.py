@@ -1,77 +1,111 @@
 """Medians, ratios and targets: a table for people, a file for machines."""
 
 import json
+import os
 import platform
 import sqlite3
 import statistics
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-type Samples = Mapping[str, Mapping[str, list[float]]]
+from benchmarks.measuring import Measurement
+from benchmarks.workloads import SPECIFICATIONS
 
-# Workload: what is promised, as (text, test of own median and of the Django floor's median).
-TARGETS: dict[str, tuple[str, Any]] = {
-    "W0": ("<= 1.5 x django.setup() and a query", lambda own, floor: own <= 1.5 * floor),
-    "W1b": ("<= 2 x floor", lambda own, floor: own <= 2 * floor),
-    "W2": ("<= 2 x floor", lambda own, floor: own <= 2 * floor),
-    "W4 levels": ("<= 1.05 x 310 ms", lambda own, _floor: own <= 1.05 * 0.310),
-    "W4 eager": ("<= 1.10 x 130 ms", lambda own, _floor: own <= 1.10 * 0.130),
-    "W5": ("<= 2 x floor, >= 600 runs/s", lambda own, floor: own <= 2 * floor and 200 / own >= 600),
-    "planning": ("<= 0.5 s", lambda own, _floor: own <= 0.5),
-}
+DISTRIBUTIONS = ("django", "msgspec", "uuid-utils", "pydantic")
 COLUMNS = (
-    "workload",
-    "nodes",
-    "product s",
-    "us/node",
-    "django floor s",
-    "ratio",
-    "sqlite s",
-    "asyncio s",
-    "target",
-    "met",
-)
+    "workload", "nodes", "product s", "floor s", "ratio", "limit s", "raw sqlite s", "per node us", "target", "met",
+)  # fmt: skip
 
 
-def table(samples: Samples, nodes: Mapping[str, int]) -> str:
-    rows = [COLUMNS, *(_row(name, found, nodes.get(name, 0)) for name, found in samples.items())]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is promised; every bound that is given must hold. `reference` is in seconds, the floor's where None."""
+
+    text: str
+    ratio: float | None = None
+    reference: float | None = None
+    seconds: float | None = None
+    executions_per_second: float | None = None
+    peak_bytes: int | None = None
+
+
+_sleeps = SPECIFICATIONS["W4"]
+_barriers, _path = _sleeps["level_barrier_ms"], _sleeps["critical_path_ms"]
+TARGETS = {
+    "W0": Target(text="<= 1.5 x django.setup() and a query", ratio=1.5),
+    "W1b": Target(text="<= 2 x floor", ratio=2),
+    "W2": Target(text="<= 2 x floor", ratio=2),
+    "W4 levels": Target(text=f"<= 1.05 x {_barriers} ms, the barriers", ratio=1.05, reference=_barriers / 1000),
+    "W4 eager": Target(text=f"<= 1.10 x {_path} ms, the critical path", ratio=1.10, reference=_path / 1000),
+    "W5": Target(text="<= 2 x floor, >= 600 executions/s", ratio=2, executions_per_second=600),
+    "planning": Target(text="<= 0.5 s, <= 100 MB", seconds=0.5, peak_bytes=100_000_000),
+}
+
+
+def table(measurements: Sequence[Measurement]) -> str:
+    rows = [COLUMNS, *(_row(one) for one in measurements)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def _row(name: str, found: Mapping[str, list[float]], nodes: int) -> tuple[str, ...]:
-    medians = {contender: statistics.median(times) for contender, times in found.items()}
-    own, floor = medians["product"], medians.get("django")
-    target, met = TARGETS.get(name, ("", None))
+def _row(one: Measurement) -> tuple[str, ...]:
+    medians = {contender: statistics.median(samples) for contender, samples in one.seconds.items()}
+    own, target = medians["product"], TARGETS.get(one.name)
+    ratio = _ratio(one, own, medians.get("floor"))
     return (
-        name,
-        str(nodes or ""),
+        one.name,
+        str(one.nodes),
         f"{own:.4f}",
-        f"{own / nodes * 1e6:.0f}" if nodes else "",
-        "" if floor is None else f"{floor:.4f}",
-        "" if floor is None else f"{own / floor:.2f}",
-        _seconds(medians.get("sqlite")),
-        _seconds(medians.get("asyncio")),
-        target,
-        "" if met is None else ("yes" if met(own, floor) else "no"),
+        _number(medians.get("floor"), 4),
+        _number(ratio, 2),
+        _number(medians.get("limit"), 4),
+        _number(medians.get("sqlite"), 4),
+        f"{own / one.nodes * 1e6:.0f}",
+        "" if target is None else target.text,
+        "" if target is None else _met(one, target, own, ratio),
     )
 
 
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _ratio(one: Measurement, own: float, floor: float | None) -> float | None:
+    """To what the target names: the floor, or the time that the workload's own sleeps take."""
+    target = TARGETS.get(one.name)
+    reference = floor if target is None or target.reference is None else target.reference
+    return None if reference is None else own / reference
 
 
-def write(path: Path, samples: Samples, nodes: Mapping[str, int]) -> None:
+def _met(one: Measurement, target: Target, own: float, ratio: float | None) -> str:
+    rate = one.executions / own
+    kept = [
+        target.ratio is None or (ratio is not None and ratio <= target.ratio),
+        target.seconds is None or own <= target.seconds,
+        target.executions_per_second is None or rate >= target.executions_per_second,
+        target.peak_bytes is None or (one.peak_bytes is not None and one.peak_bytes <= target.peak_bytes),
+    ]
+    seen = f" ({rate:.0f} executions/s)" if target.executions_per_second else ""
+    if one.peak_bytes is not None:
+        seen = f" ({one.peak_bytes / 1e6:.0f} MB)"
+    return f"{'yes' if all(kept) else 'no'}{seen}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def write(path: Path, measurements: Sequence[Measurement]) -> None:
     """All samples, with what they were measured on."""
     facts = {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
+        "versions": {name: version(name) for name in DISTRIBUTIONS},
         "machine": platform.machine(),
         "system": platform.platform(),
-        "nodes": dict(nodes),
-        "seconds": {name: dict(found) for name, found in samples.items()},
+        "cpus": os.cpu_count(),
+        "cpus_allowed": os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "measurements": [asdict(one) for one in measurements],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     _ = path.write_text(json.dumps(facts, indent=2) + "\n")

@@ -1,71 +1,162 @@
-"""The rows of the product, written by its own statements with nothing around them: the Django floor."""
+"""The rows that the product writes, by plain `executemany` through Django's connection: the writes of the Django floor.
 
-import uuid
-from collections import Counter
+The statements are the floor's own. That the rows are the product's is compared in the first round of every run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+import uuid_utils
 from django.db import connection, transaction
 
-from executions_app.models import querysets
-from workflows_app.models.fields import new_id
+INSERT_EXECUTION = """
+    INSERT INTO executions_app_workflowexecution
+        (id, workflow_id, version_id, scheduling, created_at, trigger_type, labels, status, reason, input, exclusive,
+         request_hash, fence, last_seq)
+    VALUES (%s, %s, %s, %s, %s, 'manual', '[]', 'pending', '', '{}', 0, '', 0, 1)"""
+
+INSERT_NODE = """
+    INSERT INTO executions_app_nodeexecution
+        (execution_id, "order", item, key, type, name, level, status, reason, retry_count, attempt_id, error_message,
+         traceback)
+    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '')"""
+
+CLAIM = """
+    UPDATE executions_app_workflowexecution
+    SET status = 'running', fence = 1, started_at = %s, last_seq = 2 WHERE id = %s"""
+
+NUMBER = "UPDATE executions_app_workflowexecution SET last_seq = %s WHERE id = %s"
+
+COMPLETE_NODE = """
+    UPDATE executions_app_nodeexecution
+    SET attempt_id = %s, input = %s, started_at = %s, status = 'completed', output = %s, ended_at = %s
+    WHERE execution_id = %s AND "order" = %s AND item = -1"""
+
+INSERT_ATTEMPT = """
+    INSERT INTO executions_app_nodeattempt
+        (attempt_id, execution_id, "order", item, number, fence, started_at, outcome, traceback, ended_at)
+    VALUES (%s, %s, %s, -1, 1, 1, %s, 'succeeded', '', %s)"""
+
+END = """
+    UPDATE executions_app_workflowexecution
+    SET status = 'completed', output = %s, ended_at = %s, last_seq = %s WHERE id = %s"""
+
+INSERT_LOG = """
+    INSERT INTO executions_app_executionlog (execution_id, seq, event, level, node, message, data, at)
+    VALUES (%s, %s, %s, 'info', %s, %s, %s, %s)"""
 
 
-class NodeWrite(NamedTuple):
-    """A node that started and completed: one row update, two journal entries."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What every execution of a workload has in common. `nodes` are (order, key, type, name, level)."""
 
-    execution: uuid.UUID
+    workflow: str
+    version: str
+    title: str
+    scheduling: str
+    nodes: Sequence[tuple[int, str, str, str, int]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Accepted:
+    """A new execution; `seq` is the number of its last journal entry and belongs to the writing thread."""
+
+    snapshot: Snapshot
+    id: str = field(default_factory=lambda: uuid_utils.uuid7().hex)
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A node that started and completed: one row update, one attempt, two journal entries."""
+
+    execution: Accepted
     order: int
     key: str
     input: str
     output: str
-    at: datetime
 
 
-def accept(template: Any, plan: Any) -> uuid.UUID:
-    """Execution, nodes and two entries, in one transaction: accepted and claimed."""
-    template.pk = new_id()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    execution: Accepted
+    output: str
+
+
+type Write = Accepted | Completed | Ended
+
+
+def write(writes: Sequence[Write]) -> None:
+    """One batch: one transaction, one `executemany` per kind of row."""
+    batch = _Batch()
+    for item in writes:
+        batch.add(item)
     with transaction.atomic(), connection.cursor() as cursor:
-        querysets.insert_execution(template)
-        querysets.insert_nodes(template.pk, plan)
-        now = querysets.db_time(datetime.now(UTC))
-        row = querysets.db_id(template.pk)
-        entries = [(row, 1, "execution.pending", "info", "", "Accepted.", "{}", now)]
-        cursor.execute(querysets.CLAIM, (now, row))
-        entries.append((row, 2, "execution.running", "info", "", "Started.", "{}", now))
-        cursor.executemany(querysets.INSERT_LOG, entries)
-    return template.pk
+        for statement, parameters in batch.statements():
+            if parameters:
+                cursor.executemany(statement, parameters)
 
 
-def write_nodes(writes: list[NodeWrite]) -> None:
-    time = querysets.time_adapter()
-    nodes: list[tuple[Any, ...]] = []
-    entries: list[tuple[Any, ...]] = []
-    with transaction.atomic(), connection.cursor() as cursor:
-        numbers: dict[uuid.UUID, int] = {}
-        for execution, count in Counter(write.execution for write in writes).items():
-            cursor.execute(querysets.LOCK_AND_NUMBER, (2 * count, querysets.db_id(execution), 1))
-            numbers[execution] = cursor.fetchone()[0] - 2 * count
-        for write in writes:
-            row, at, seq = querysets.db_id(write.execution), time(write.at), numbers[write.execution]
-            numbers[write.execution] += 2
-            nodes.append(
-                ("attempt", write.input, at, "completed", "", 0, write.output, None, "", "", None, at, row, write.order)
-            )
-            entries.append((row, seq + 1, "node.running", "info", write.key, f"Node '{write.key}' started.", "{}", at))
-            entries.append(
-                (row, seq + 2, "node.completed", "info", write.key, f"Node '{write.key}' completed.", "{}", at)
-            )
-        cursor.executemany(querysets.NODE_STARTED_AND_SETTLED, nodes)
-        cursor.executemany(querysets.INSERT_LOG, entries)
+class _Batch:
+    """The parameters of one transaction, by statement."""
 
+    def __init__(self) -> None:
+        self._now: str = datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+        self._executions: list[tuple[Any, ...]] = []
+        self._nodes: list[tuple[Any, ...]] = []
+        self._claims: list[tuple[Any, ...]] = []
+        self._completed: list[tuple[Any, ...]] = []
+        self._attempts: list[tuple[Any, ...]] = []
+        self._ends: list[tuple[Any, ...]] = []
+        self._logs: list[tuple[Any, ...]] = []
+        self._numbered: dict[str, Accepted] = {}
 
-def finish(execution: uuid.UUID, output: str) -> None:
-    row, now = querysets.db_id(execution), querysets.db_time(datetime.now(UTC))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(querysets.LOCK_AND_NUMBER, (1, row, 1))
-        seq = cursor.fetchone()[0]
-        cursor.execute(querysets.END, ("completed", "completed", "completed", "", output, None, now, row, 1))
-        cursor.execute(
-            querysets.INSERT_LOG, (row, seq, "execution.completed", "info", "", "Execution completed.", "{}", now)
+    def add(self, item: Write) -> None:
+        match item:
+            case Accepted():
+                self._accept(item)
+            case Completed():
+                self._complete(item)
+            case Ended():
+                self._end(item)
+
+    def statements(self) -> Sequence[tuple[str, list[tuple[Any, ...]]]]:
+        numbers = [(execution.seq, row) for row, execution in self._numbered.items()]
+        return (
+            (INSERT_EXECUTION, self._executions),
+            (INSERT_NODE, self._nodes),
+            (CLAIM, self._claims),
+            (NUMBER, numbers),
+            (COMPLETE_NODE, self._completed),
+            (INSERT_ATTEMPT, self._attempts),
+            (END, self._ends),
+            (INSERT_LOG, self._logs),
         )
+
+    def _accept(self, new: Accepted) -> None:
+        shared = new.snapshot
+        self._executions.append((new.id, shared.workflow, shared.version, shared.scheduling, self._now))
+        self._nodes += [(new.id, *node) for node in shared.nodes]
+        self._log(new, "execution.pending", "", f"Execution of {shared.title} was accepted.", "{}")
+        self._claims.append((self._now, new.id))
+        self._log(new, "execution.running", "", "Execution started.", '{"fence":1}')
+
+    def _complete(self, node: Completed) -> None:
+        execution, attempt = node.execution, str(uuid_utils.uuid7())
+        self._completed.append((attempt, node.input, self._now, node.output, self._now, execution.id, node.order))
+        self._attempts.append((attempt, execution.id, node.order, self._now, self._now))
+        started = f'{{"attempt":1,"attempt_id":"{attempt}"}}'
+        self._log(execution, "node.running", node.key, f"Node '{node.key}' started.", started)
+        self._log(execution, "node.completed", node.key, f"Node '{node.key}' completed.", '{"status":"completed"}')
+        self._numbered[execution.id] = execution
+
+    def _end(self, end: Ended) -> None:
+        execution = end.execution
+        self._log(execution, "execution.completed", "", "Execution completed.", '{"status":"completed"}')
+        self._ends.append((end.output, self._now, execution.seq, execution.id))
+
+    def _log(self, execution: Accepted, event: str, node: str, message: str, data: str) -> None:
+        execution.seq += 1
+        self._logs.append((execution.id, execution.seq, event, node, message, data, self._now))

@@ -45,15 +45,19 @@ class Workload:
         nodes: list[dict[str, Any]] = [{"key": "start", "type": "trigger"}]
         edges: list[dict[str, Any]] = []
         for node in self.nodes:
-            inputs: dict[str, Any] = {"values": [f"${{{{ nodes.{source}.v }}}}" for source in node.sources]}
-            if node.sleep_ms:
-                inputs["milliseconds"] = node.sleep_ms
-            # A process of its own knows only the tools that are installed.
-            tool = "core.set" if self.name == "W0" else "bench.node"
-            nodes.append({"key": node.key, "type": "tool", "tool": tool, "inputs": inputs})
+            nodes.append({"key": node.key, "type": "tool", **self._call(node)})
             edges += [{"from": source, "to": node.key} for source in node.sources or ("start",)]
         settings = {"max_parallel_nodes": self.width, "scheduling": self.scheduling}
         return {"name": self.name.lower(), "settings": settings, "nodes": nodes, "edges": edges}
+
+    def _call(self, node: BenchNode) -> dict[str, Any]:
+        if self.name == "W0":
+            # A process of its own knows only the tools that are installed: this one gives its inputs back.
+            return {"tool": "core.set", "inputs": {"v": body([])}}
+        inputs: dict[str, Any] = {"values": [f"${{{{ nodes.{source}.v }}}}" for source in node.sources]}
+        if node.sleep_ms:
+            inputs["milliseconds"] = node.sleep_ms
+        return {"tool": "bench.node", "inputs": inputs}
 
 
 def body(values: list[int]) -> int:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +37,9 @@ class Shell:
             "DJANGO_SETTINGS_MODULE": "pastetrader.settings",
             "SECRET_KEY": "of a test",
             "PYTHONWARNINGS": "error::ResourceWarning",
+            # Hundreds of processes start: each would compile everything anew where bytecode is not kept.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / f"pastetrader-bytecode-{os.getuid()}"),
         }
 
     def __call__(self, *arguments, stdin=None):

@@ -66,18 +66,23 @@ def test_the_example_of_the_readme_runs(shell):
 
 
 def test_executions_are_listed_newest_first_and_shown_with_their_journal(shell):
-    for name in ("hello", "diamond"):
-        shell("run_workflow", name, "--quiet")
+    ran, _ = (shell("run_workflow", name, "--quiet", "--json").json for name in ("hello", "diamond"))
     listed = shell("list_executions", "--json").json
     assert listed.keys() == {"items", "next"}
     assert [item["workflow"]["name"] for item in listed["items"]] == ["diamond", "hello"]
     identity = listed["items"][1]["id"]
     shown = shell("show_execution", identity, "--logs").out
     assert "Node 'greet' completed." in shown
-    logs = shell("show_execution", identity, "--json", "--logs").json["logs"]
+    shown = shell("show_execution", identity, "--json", "--logs").json
+    logs = shown.pop("logs")
     assert [log["seq"] for log in logs] == list(range(1, len(logs) + 1))
     assert logs[0]["event"] == "execution.pending"
     assert logs[-1]["event"] == "execution.completed"
+    assert [len(node.pop("attempts")) for node in shown["nodes"]] == [1] * len(ran["nodes"])
+    assert shown == ran
+    times = [shown["created_at"], *(one[key] for one in [shown, *shown["nodes"]] for key in ("started_at", "ended_at"))]
+    assert all(len(time) == len("2026-01-02T03:04:05.000006Z") and time.endswith("Z") for time in times)
+    assert shown["created_at"] <= shown["started_at"] <= shown["ended_at"]
 
 
 @pytest.mark.parametrize("identity", ["nothing", "00000000-0000-7000-8000-000000000000"])

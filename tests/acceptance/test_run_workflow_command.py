@@ -4,11 +4,16 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
+from decimal import Decimal
 
 import pytest
 
+from tests.acceptance.conftest import ROOT
 from tests.eventually import eventually
+from workflows_app.dag import jsontext, yamltext
 
 SLEEPER = """name: sleeper
 nodes:
@@ -48,6 +53,7 @@ def test_json_is_one_document_in_the_published_shape(shell):
     assert {symbol: share["signal"] for symbol, share in report["signals"].items()} == {
         "AAPL": "oversold", "GOOG": "overbought", "IBM": "neutral", "MSFT": "neutral",
     }  # fmt: skip
+    assert (report["oversold"], report["overbought"]) == (["AAPL"], ["GOOG"])
     assert str(report["signals"]["AAPL"]["rsi"]).startswith("32.778")
     assert str(report["signals"]["GOOG"]["rsi"]).startswith("67.525")
 
@@ -60,6 +66,8 @@ def test_the_diamond_runs_level_by_level(shell):
         for earlier in nodes.values():
             if earlier["level"] < node["level"]:
                 assert earlier["ended_at"] <= node["started_at"]
+    left, right = nodes["left"], nodes["right"]
+    assert max(left["started_at"], right["started_at"]) < min(left["ended_at"], right["ended_at"])
 
 
 def test_a_file_runs_as_a_snapshot_of_its_own(shell):
@@ -75,11 +83,21 @@ def test_a_file_runs_as_a_snapshot_of_its_own(shell):
     assert shell("export_workflow", "hello").out == before
 
 
+def test_a_json_document_runs_too_and_its_scheduling_can_be_chosen(shell):
+    text = jsontext.pretty(yamltext.load((ROOT / "demo" / "hello.yaml").read_text()).value)
+    shown = shell("run_workflow", shell.write("hello.json", text), "--json", "--quiet", "--scheduling", "eager").json
+    assert (shown["status"], shown["scheduling"]) == ("completed", "eager")
+
+
 def test_a_failed_run_exits_1_and_says_why(shell):
     done = shell("run_workflow", shell.write("failing.yaml", FAILING))
     assert done.code == 1
     assert "it is broken" in done.err
-    assert shell("run_workflow", shell.write("failing.yaml", FAILING), "--quiet").err == ""
+    quiet = shell("run_workflow", shell.write("failing.yaml", FAILING), "--quiet", "--json")
+    assert (quiet.code, quiet.err, quiet.json["status"]) == (1, "", "failed")
+    assert quiet.json["error"] == {
+        "code": "node_error", "message": "it is broken", "type": "ToolFailed", "node": "a",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -105,6 +123,22 @@ def test_a_request_that_is_not_valid_exits_2_with_one_line(shell, arguments, par
     assert shell("list_executions").out == ""
 
 
+def test_an_argument_that_is_no_text_is_one_line_and_runs_nothing(shell):
+    command = [*shell.command("run_workflow", "hello", "--set"), b"name=\xff"]
+    done = subprocess.run(command, env=shell.environment, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert _statuses(shell) == []
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for(shell):
+    command = shell.command("run_workflow", "nowhere", "--traceback")
+    done = subprocess.run(command, env=shell.environment, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert "Traceback" in done.stderr
+    assert "There is no workflow 'nowhere'." in done.stderr
+
+
 def test_a_definition_that_is_not_valid_exits_2_with_all_problems(shell):
     path = shell.write("bad.yaml", FAILING.replace("core.fail", "core.fial").replace("to: a", "to: b"))
     done = shell("run_workflow", path)
@@ -128,6 +162,27 @@ def test_a_definition_that_is_not_valid_exits_2_with_all_problems(shell):
 )
 def test_the_input_comes_from_options_files_and_stdin(shell, arguments, stdin, expected):
     assert shell("run_workflow", "hello", "--json", *arguments, stdin=stdin).json["input"] == expected
+
+
+def test_an_assignment_is_json_if_it_parses_else_text(shell):
+    expected = {
+        "number=5": 5,
+        "digits=1.50": Decimal("1.50"),
+        "flag=true": True,
+        "nothing=null": None,
+        'text="5"': "5",
+        "equals=a=b": "a=b",
+        "empty=": "",
+        "nan=NaN": "NaN",
+        "broken=[1, ": "[1, ",
+        'object={"a": 1}': {"a": 1},
+        # A dot is a part of the key.
+        "a.b=1": 1,
+    }
+    assignments = [argument for assignment in ["number=0", *expected] for argument in ("--set", assignment)]
+    given = shell("run_workflow", "hello", "--json", "--quiet", *assignments).json["input"]
+    assert given == {assignment.partition("=")[0]: value for assignment, value in expected.items()}
+    assert str(given["digits"]) == "1.50"
 
 
 def test_an_input_file_keeps_its_digits(shell):
@@ -183,6 +238,34 @@ def test_another_process_cancels_a_run(shell):
         assert part in refused.err
 
 
+def test_ctrl_c_right_after_acceptance_leaves_nothing_open(shell):
+    path = shell.write("sleeper.yaml", SLEEPER)
+    ours, theirs = pty.openpty()
+    # On a terminal the most happens between acceptance and start.
+    process = shell.start("run_workflow", path, stdout=subprocess.PIPE, stderr=theirs)
+    eventually(lambda: _statuses(shell))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=40)
+    os.close(theirs)
+    os.close(ours)
+    assert process.returncode == 130
+    assert _statuses(shell) == ["cancelled"]
+    assert set(_statuses(shell, "nodeexecution")) <= {"completed", "cancelled"}
+
+
+def test_ctrl_c_twice_is_the_same_as_once(shell):
+    path = shell.write("sleeper.yaml", SLEEPER)
+    process = shell.start("run_workflow", path, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    eventually(lambda: "'nap' started" in process.stderr.readline())
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=40)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert '"status": "cancelled"' in out
+    assert _statuses(shell) == ["cancelled"]
+
+
 def test_a_terminal_shows_a_table_and_a_pipe_plain_lines(shell):
     assert "✓ Node 'greet' completed." in shell("run_workflow", "hello").err
     ours, theirs = pty.openpty()
@@ -197,6 +280,12 @@ def test_a_terminal_shows_a_table_and_a_pipe_plain_lines(shell):
     assert "Hello, world!" in out
     assert "✓ completed" in shown.decode()
     assert "node" in shown.decode()
+
+
+def _statuses(shell, table="workflowexecution"):
+    """The statuses that are on record, read beside the product."""
+    with closing(sqlite3.connect(shell.folder / "test.sqlite3", timeout=20)) as connection:
+        return [status for (status,) in connection.execute(f"SELECT status FROM executions_app_{table}")]
 
 
 def _read(descriptor):

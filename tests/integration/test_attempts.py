@@ -10,6 +10,7 @@ import pytest
 from executions_app.executor import WorkflowExecutor
 from executions_app.models import ExecutionLog, NodeAttempt
 from executions_app.queries import attempts_json, execution_by_id
+from tests.eventually import eventually
 from tests.integration.conftest import document
 from tests.integration.virtual_time import run_virtually
 from workflows_app.tools import Permanent, Retryable, ToolContext, threads, tool
@@ -173,8 +174,7 @@ def test_ten_hung_synchronous_tools_hold_threads_and_not_the_run(import_document
         assert all("4 of them by tools whose nodes have ended" in again.node_results[key].error_message for key in keys)
     finally:
         release.set()
-    while threads.pool.overdue:
-        time.sleep(0.001)
+    eventually(lambda: threads.pool.overdue == 0)
     assert NodeAttempt.objects.exclude(outcome="timed_out").exclude(outcome="succeeded").count() == 0
     # The late results changed nothing, and the places are free again.
     assert {node.status for node in execute(workflow).node_results.values()} == {"completed"}

@@ -6,7 +6,7 @@ surrogates, at most 200 levels.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, DecimalException
@@ -66,22 +66,27 @@ def is_longer(value: object, limit: int) -> bool:
     encoded.
     """
     length = 0
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            length += len(item)
-        elif isinstance(item, dict):
-            # Per entry at least a key of two quotes, a colon, a value and a comma.
-            length += 5 * len(item)
-        elif isinstance(item, (list, tuple)):
-            length += 2 * len(item)
-        else:
-            continue
-        if length > limit:
-            return True
-        if not isinstance(item, str):
-            stack.extend(item.values() if isinstance(item, dict) else item)
+    level: list[object] = [value]
+    # A value that is nested deeper, or contains itself, is refused when it is encoded.
+    for _ in range(MAX_DEPTH):
+        below: list[object] = []
+        for item in level:
+            inside: Collection[object] = ()
+            if isinstance(item, str):
+                length += len(item)
+            elif isinstance(item, dict):
+                inside = cast("dict[str, object]", item).values()
+                # Per entry at least a key of two quotes, a colon, a value and a comma.
+                length += 5 * len(inside)
+            elif isinstance(item, (list, tuple)):
+                inside = cast("Sequence[object]", item)
+                length += 2 * len(inside)
+            if length > limit:
+                return True
+            below.extend(inside)
+        if not below:
+            return False
+        level = below
     return False
 
 

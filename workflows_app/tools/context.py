@@ -20,7 +20,6 @@ def _unheard(_why: str, _remains: Remains) -> None:
     pass
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
     """One try of a node. A tool gets it by declaring one parameter of this type.

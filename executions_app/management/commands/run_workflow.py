@@ -58,15 +58,19 @@ class Command(WorkflowCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        for option, given in (("--timeout", options["timeout"]), ("--no-wait", options["no_wait"])):
+        for option, given in (("--timeout", options["timeout"] is not None), ("--no-wait", options["no_wait"])):
             if given:
                 raise _invalid(
                     f"{option} leaves the run to a worker process, which this version does not have: run without it."
                 )
+        execution: WorkflowExecution | None = None
         try:
             execution = self._start(options)
             stopped_by = self._run(execution, options)
         except KeyboardInterrupt:
+            if execution is not None:
+                # Ctrl-C came before the loop listened for it: what was accepted must not stay pending.
+                cancel_soon(execution.id)
             sys.exit(SIGNALLED + signal.SIGINT)
         finally:
             close()
@@ -150,7 +154,11 @@ def _input(argument: str | None, assignments: list[str]) -> JsonObject:
             value[key] = jsontext.loads(text)
         except jsontext.JsonError:
             value[key] = text
-    return value
+    try:
+        return cast(JsonObject, jsontext.clean(value))
+    except jsontext.JsonError as error:
+        # The bytes of a command line may be no text at all.
+        raise _invalid(f"--set has a value that cannot be kept: {error}") from error
 
 
 def _parse(argument: str | None) -> JsonObject:

@@ -34,3 +34,9 @@ def test_a_list_of_a_billion_items_is_not_walked():
             raise AssertionError("walked")
 
     assert jsontext.is_longer({"items": Endless()}, 16 * 1024 * 1024)
+
+
+def test_a_value_that_contains_itself_is_given_up_at_once():
+    itself = []
+    itself.append(itself)
+    assert not jsontext.is_longer(itself, 16 * 1024 * 1024)

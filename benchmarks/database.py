@@ -1,0 +1,66 @@
+"""The SQLite file of a round: every round begins with the same one, and what it holds afterwards can be compared."""
+
+import os
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+RECORD = (
+    "executions_app_workflowexecution",
+    "executions_app_nodeexecution",
+    "executions_app_nodeattempt",
+    "executions_app_executionlog",
+)
+# What differs between two runs of the same thing: ids, times, and the order in which nodes met in a batch.
+OWN_COLUMNS = frozenset({"id", "execution_id", "attempt_id", "seq", "at", "created_at", "started_at", "ended_at"})
+ATTEMPT_ID = re.compile(r'"attempt_id":"[^"]*"')
+
+
+class Database:
+    """A database file and a copy of it to return to. No connection may be open during `keep` and `renew`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "bench.sqlite3"
+        self._kept = folder / "kept.sqlite3"
+
+    def choose(self) -> None:
+        """Make this the database of the settings, here and in processes that are started from here."""
+        os.environ["DATABASE_URL"] = f"sqlite:///{self.path}"
+
+    def keep(self) -> None:
+        """What is in the file now is what every round begins with."""
+        _ = shutil.copyfile(self.path, self._kept)
+
+    def renew(self) -> None:
+        for ending in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        _ = shutil.copyfile(self._kept, self.path)
+
+    def record(self) -> dict[str, list[str]]:
+        """Every row of the execution record without what is its own: equal for contenders that keep the same."""
+        connection = sqlite3.connect(self.path)
+        connection.row_factory = sqlite3.Row
+        try:
+            tables = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in RECORD}  # noqa: S608
+        finally:
+            connection.close()
+        return {table: sorted(_shared(row) for row in rows) for table, rows in tables.items()}
+
+
+def _shared(row: Any) -> str:
+    values = {column: row[column] for column in row.keys() if column not in OWN_COLUMNS}  # noqa: SIM118 - a Row's values
+    return ATTEMPT_ID.sub('"attempt_id":""', repr(values))
+
+
+def difference(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> str | None:
+    """The first row that one of two records has and the other has not; None where they are equal."""
+    for table, rows in ours.items():
+        others = theirs[table]
+        if len(rows) != len(others):
+            return f"{table} has {len(rows)} and {len(others)} rows"
+        for row, other in zip(rows, others, strict=True):
+            if row != other:
+                return f"{table} has\n  {row}\nand\n  {other}"
+    return None
