@@ -108,6 +108,9 @@ async def _walk(
 
 def _problem(error: BaseException) -> dict[str, object]:
     """The engine's or the recorder's own failure, as the execution's error."""
+    while isinstance(error, BaseExceptionGroup):
+        # A task group wraps what was raised among its tasks.
+        error = error.exceptions[0]
     last = "".join(traceback.format_exception(error)[-1:]).strip()
     return {
         "code": "engine_error",

@@ -297,7 +297,6 @@ def _log_cancelled_nodes(
 
 
 def _aware(value: datetime | str) -> datetime:
-    """A time as a raw cursor gives it: text on SQLite."""
-    if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return value
+    """A time as a raw cursor gives it: on SQLite text, or a time that does not say that it is in UTC."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

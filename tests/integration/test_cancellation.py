@@ -224,5 +224,15 @@ def test_the_end_is_told_where_the_engine_gave_up(import_document, told, monkeyp
     assert told == [(result.execution_id, "failed")]
 
 
+def test_an_error_among_the_engines_own_tasks_is_told_by_its_cause(import_document, monkeypatch):
+    def breaks(*_args):
+        raise RuntimeError("no first node")
+
+    monkeypatch.setattr("executions_app.engine.frontier.Frontier.begin", breaks)
+    result = asyncio.run(WorkflowExecutor().execute(import_document(document("t>a")).id))
+    assert result.error["type"] == "RuntimeError"
+    assert result.error_message == "The engine could not go on with this execution: RuntimeError: no first node"
+
+
 def execution_id_of(text):
     return WorkflowExecution.objects.get(pk=text).pk

@@ -3,9 +3,11 @@
 import pytest
 
 from executions_app.executor import WorkflowExecutor
+from executions_app.models import WorkflowExecution
 from tests.integration.conftest import document
 from tests.integration.runs import fates, outputs, row, run_text
 from tests.integration.virtual_time import run_virtually
+from workflows_app.dag import jsontext
 
 __all__ = ["run_virtually"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +52,21 @@ def test_branches_within_branches_meet_again(owner, value, took, left):
         "evaluations": [{"to": "inner", "condition": "value > 30", "result": value > 30}],
         "taken": [chosen],
     }
+
+
+def test_the_start_of_the_execution_is_the_same_in_expressions_and_on_record(owner):
+    result = run_text(
+        """name: times
+nodes:
+  - {key: t, type: trigger}
+  - {key: a, type: adapter, output: "${{ execution.started_at }}"}
+edges: [{from: t, to: a}]
+""",
+        owner,
+    )
+    started_at = WorkflowExecution.objects.get(pk=result.execution_id).started_at
+    assert outputs(result)["a"] == jsontext.clean(started_at)
+    assert outputs(result)["a"].endswith("Z")
 
 
 def test_a_stop_cancels_what_waits_and_lets_finish_what_runs(import_document, run_virtually):
