@@ -5,7 +5,6 @@ import random
 import traceback
 import uuid
 from collections.abc import Callable
-from typing import cast
 
 import uuid_utils
 
@@ -111,7 +110,7 @@ def _problem(error: BaseException) -> dict[str, object]:
     """The engine's or the recorder's own failure, as the execution's error."""
     if isinstance(error, BaseExceptionGroup):
         # A task group wraps what was raised among its tasks.
-        return _problem(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+        return _problem(error.exceptions[0])
     last = "".join(traceback.format_exception(error)[-1:]).strip()
     return {
         "code": "engine_error",
