@@ -87,9 +87,6 @@ class Compiler:
             return jsontext.loads(spelling)
         except jsontext.JsonError as error:
             raise ExpressionSyntaxError(str(error), position=self.position(node)) from None
-        except ArithmeticError:
-            reason = f"{_shown(spelling)} has an exponent that no number may have."
-            raise ExpressionSyntaxError(reason, position=self.position(node)) from None
 
     def name(self, node: ast.Name, _depth: int) -> Code:
         name = self.checked_name(node.id, node)

@@ -7,7 +7,7 @@ from workflows_app.dag.outline import EdgeOutline, NodeOutline, Outline
 from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.schema_syntax import defect
 from workflows_app.dag.types import Effect, NodeType, ToolInfo
-from workflows_app.dag.wording import Path, listed, quoted
+from workflows_app.dag.wording import Path, listed, quoted, shortened
 
 type Catalogue = Mapping[str, ToolInfo]
 
@@ -104,7 +104,7 @@ def _check_output_schema(node: NodeOutline, findings: Findings) -> None:
 
 
 def _check_edges(outline: Outline, findings: Findings) -> None:
-    defaults: set[str] = set()
+    defaults: dict[str, EdgeOutline] = {}
     leaving: set[str] = set()
     for edge in outline.edges:
         source = outline.by_key.get(edge.source)
@@ -118,12 +118,13 @@ def _check_edges(outline: Outline, findings: Findings) -> None:
         if edge.is_default:
             _check_default(edge, source, findings)
             if source.type is NodeType.CONDITION:
-                if edge.source in defaults:
+                first = defaults.setdefault(edge.source, edge)
+                if first is not edge:
                     message = (
-                        f"{quoted(edge.source)} has another default edge already: only one can be taken. Keep one."
+                        f"{quoted(edge.source)} has a default edge already, {shortened(str(first))}, and only one can "
+                        "be taken: remove 'default' from one of them."
                     )
-                    findings.add(ProblemCode.TWO_DEFAULTS, message, edge.path)
-                defaults.add(edge.source)
+                    findings.add(ProblemCode.TWO_DEFAULTS, message, (*edge.path, "default"))
     for node in outline.by_key.values():
         if node.type is NodeType.CONDITION and node.key not in leaving:
             message = f"The condition {quoted(node.key)} leads nowhere: add an edge that it can take, or remove it."

@@ -47,8 +47,7 @@ class Expression:
         try:
             return cast("JsonValue | datetime", ops.plain(self._code(frame), frame.budget))
         except ExpressionError as error:
-            if not error.source:
-                error.source = self.source
+            error.source = self.source
             raise
         except (RecursionError, MemoryError):
             raise LimitExceeded("The expression works on values that are nested too deeply.", self.source) from None

@@ -182,19 +182,13 @@ def to_text(value: object, budget: Budget) -> str:
             return f"{value:f}" if value or -MAX_DIGITS <= value.adjusted() <= 0 else "0"
         case datetime():
             return jsontext.rfc3339(value)
-        case list() | Mapping():
-            copy = plain(cast("object", value), budget)
-            _spend_on_all(copy, budget)
-            return _json(copy)
         case _:
-            return _json(value)
-
-
-def _json(value: object) -> str:
-    try:
-        return jsontext.dumps(value)
-    except jsontext.JsonError as error:
-        raise ExpressionError(f"The value has no text: {error}") from None
+            copy = plain(value, budget)
+            _spend_on_all(copy, budget)
+            try:
+                return jsontext.dumps(copy)
+            except jsontext.JsonError as error:
+                raise ExpressionError(f"The value has no text: {error}") from None
 
 
 def _str(arguments: list[Any], budget: Budget) -> object:
@@ -245,8 +239,6 @@ def _parsed(name: str, text: str) -> int | Decimal:
         return jsontext.number(spelling)
     except jsontext.JsonError as error:
         raise LimitExceeded(str(error)) from None
-    except ArithmeticError:
-        raise LimitExceeded(f"{name}() does not read {quoted(text)}: its exponent is too large.") from None
 
 
 def _number(name: str, value: object) -> int | Decimal:

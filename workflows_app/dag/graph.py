@@ -1,5 +1,6 @@
 """The graph alone: adjacency, levels, cycles, reachability. No types of nodes, no expressions."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 
@@ -194,14 +195,13 @@ def _shortest_cycle(graph: DAGGraph, component: list[str]) -> list[str]:
     start = component[0]
     inside = set(component)
     reached_from: dict[str, str] = {}
-    queue = [start]
-    for key in queue:  # grows while it is walked
+    queue = deque([start])
+    while start not in reached_from:
+        key = queue.popleft()
         for successor in graph.adjacency[key]:
             if successor in inside and successor not in reached_from:
                 reached_from[successor] = key
                 queue.append(successor)
-        if start in reached_from:
-            break
     path = [start, reached_from[start]]
     while path[-1] != start:
         path.append(reached_from[path[-1]])

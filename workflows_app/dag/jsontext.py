@@ -124,8 +124,6 @@ def _decode(decoder: msgspec.json.Decoder[Any], text: str | bytes) -> object:
         return decoder.decode(text)
     except RecursionError:
         raise JsonError(f"The JSON is nested too deeply: keep to {MAX_DEPTH} levels.") from None
-    except JsonError:
-        raise
     except (msgspec.DecodeError, ValueError) as error:
         raise _unreadable(text, error) from error
 

@@ -173,8 +173,6 @@ def binary(sign: str, left: object, right: object, budget: Budget) -> object:
         if is_number(left) and is_number(right):
             return within_bounds(_ARITHMETIC[sign](left, right))
         result = _other_binary(sign, left, right, budget)
-    except DivisionByZero:
-        raise ExpressionError(f"{left} {sign} {right} divides by zero.") from None
     except ZeroDivisionError:
         raise ExpressionError(f"{left} {sign} {right} divides by zero.") from None
     except DecimalException:

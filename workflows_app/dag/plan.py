@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from workflows_app.dag import jsontext
-from workflows_app.dag.graph import DAGGraph, topological_levels
+from workflows_app.dag.graph import topological_levels
 from workflows_app.dag.types import (
     Effect,
     Handle,
@@ -155,10 +155,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     def tools(self) -> frozenset[tuple[str, Effect]]:
         """The tools that are called, each with the effect that its nodes state."""
         return frozenset((node.tool, node.effect) for node in self.nodes if node.type is NodeType.TOOL)
-
-    @cached_property
-    def graph(self) -> DAGGraph:
-        return DAGGraph([node.key for node in self.nodes], [(edge.source, edge.target) for edge in self.edges])
 
     @cached_property
     def outgoing(self) -> tuple[tuple[int, ...], ...]:

@@ -107,6 +107,8 @@ def _expectation(detail: ErrorDetails) -> str:
 
 
 def _hint(detail: ErrorDetails, value: object, findings: Findings) -> str:
+    if detail["type"] == "tuple_type" and isinstance(value, str):
+        return f" Write {shortened(f'[{value}]')}."
     if detail["type"] != "enum" or not isinstance(value, str):
         return ""
     words = str(detail.get("ctx", {})["expected"]).replace("'", "").replace(" or ", ", ").split(", ")

@@ -17,9 +17,8 @@ from workflows_app.dag.types import JsonObject, ToolInfo
 from workflows_app.dag.wording import shown
 
 _SCALARS = frozenset({str, int, bool, type(None)})
-# What the codec reads, and more than a document of the largest size holds at one depth.
+# What the codec reads.
 _MAX_DEPTH = 200
-_MAX_WIDTH = 10_000_000
 
 
 def validate(document: object, catalogue: Mapping[str, ToolInfo], *, line_of: LineOf | None = None) -> list[Problem]:
@@ -72,7 +71,5 @@ def _is_canonical(document: object) -> bool:
                 return False
         if not below:
             return True
-        if len(below) > _MAX_WIDTH:
-            return False
         level = below
     return False

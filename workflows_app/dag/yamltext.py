@@ -7,7 +7,6 @@ which follow them, find the same text.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -193,7 +192,7 @@ def _node(value: JsonValue) -> yaml.Node:
         case bool() | None:
             kind = "null" if value is None else "bool"
             return yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", jsontext.dumps(value))
-        case int() | Decimal():
+        case _:
             text = jsontext.dumps(value)
             # Whatever YAML 1.1 makes of the spelling, it must come out plain.
             tag = _yaml.resolver.Resolver().resolve(yaml.ScalarNode, text, (True, False))

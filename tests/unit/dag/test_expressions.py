@@ -90,7 +90,12 @@ VALUES: list[tuple[str, object]] = [
     ("date('2024-01-01') + 1.5 > date('2024-01-01')", True),
     ("str(date('2024-01-02') - 86400)", "2024-01-01T00:00:00.000000Z"), ("date(now()) == now()", True),
     ("now() == '2026'", False), ("default(null, 1)", 1), ("default(0, 1)", 0), ("has(null)", False),
-    ("has(0)", True), (" 1 +\n\t2 ", 3), ("'a\tb'", "a\tb"),
+    ("has(0)", True), (" 1 +\n\t2 ", 3), ("'a\tb'", "a\tb"), ("2 <= 2", True), ("2 >= 3", False), ("max([3])", 3),
+    ("1 != 1.0", False), ("5 - 2", 3), ("5.0 - 2", Decimal("3.0")), ("7.5 // 2.5", Decimal(3)),
+    ("max(2.5, 1)", Decimal("2.5")),
+    ("round(1e60, 10)", Decimal("1E+60")), ("round(1250, -2)", Decimal(1200)), ("round(7, -1)", Decimal(10)),
+    ("str(5 + date('2024-01-01'))", "2024-01-01T00:00:05.000000Z"),
+    ("str(sorted([now(), date('2024-01-01')])[0])", "2024-01-01T00:00:00.000000Z"),
 ]  # fmt: skip
 
 
@@ -159,10 +164,24 @@ MESSAGES: list[tuple[str, str]] = [
     ("{wide.k0: 1}", "An object's key is text, not a number."),
     ("[a for a, b in [[1]]]", "a, b need a list of 2 items, not one of 1."),
     ("[x for x in 'abc']", "'abc' is text: a comprehension goes through a list or an object."),
+    ("sum(5)", "sum() needs a list, not a number."),
+    ("{} + {}", "+ does not work on an object and an object."),
+    ("+'a'", "+ does not work on the text 'a'."),
+    ("now() * 2", "* does not work on a time and the number 2."),
+    ("max([null])", "> does not compare null with null."),
+    ("abs(now())", "abs() needs a number, not a time."),
+    ("abs({})", "abs() needs a number, not an object."),
+    ("lower(5)", "lower() needs text, not a number."),
+    ("round(1.5, 'a')", "round() takes a whole number of places."),
+    ("round(123456e65, -66)", "round() to -66 places has more than 64 digits."),
+    ("matches(long, 'x')", "matches() searches text of at most 65536 bytes."),
+    ("matches('a', pattern)", "matches() cannot use the pattern a text of 2000 characters: it has more than 1024"),
 ]
 DATA = {
     "nodes": {"rsi": {"closes": [1, 2], "dates": []}, "gone": None},
     "wide": {f"k{number}": number for number in range(20)},
+    "long": "a" * 70_000,
+    "pattern": "a" * 2000,
 }
 
 
@@ -195,7 +214,7 @@ SYNTAX: list[tuple[str, str]] = [
     ("1e400", "exponent outside of +-308"), ("9" * 78, "more than 256 bits"),
     ("0." + "1" * 65, "more than 64 significant digits"), ("x" * 2049, "more than 2048 bytes"),
     ("é" * 1025, "more than 2048 bytes"), ("not " * 60 + "a", "nested deeper than 50 levels"),
-    ("(" * 60 + "1" + ")" * 60 + "+", "This is no expression"),
+    ("(" * 60 + "1" + ")" * 60 + "+", "This is no expression"), ("a.b +", "This is no expression"),
 ]  # fmt: skip
 
 
@@ -212,6 +231,10 @@ def test_an_error_knows_its_source_and_its_place() -> None:
     assert caught.value.source == "  'é' + lenn(a)"
     assert caught.value.position == 8
     assert caught.value.code == "expression_error"
+    assert str(caught.value) == (
+        "There is no function 'lenn'(). Did you mean len()? (in `  'é' + lenn(a)`, at character 9)"
+    )
+    assert str(ExpressionError("A sentence.")) == "A sentence."
 
 
 def test_data_in_a_message_is_whole_or_not_there_so_that_a_secret_can_be_hidden() -> None:

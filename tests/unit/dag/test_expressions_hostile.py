@@ -183,6 +183,33 @@ def test_a_zero_with_a_huge_exponent_is_a_short_text() -> None:
     assert compile_expression("str(zero)").evaluate(Names(names=DATA)) == "0"
 
 
+def nested(levels: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def test_values_that_are_nested_without_end_are_not_followed() -> None:
+    names = Names(names={"one": nested(100_000), "other": nested(100_000)})
+    with pytest.raises(LimitExceeded, match="nested too deeply"):
+        compile_expression("one == other").evaluate(names)
+
+
+@pytest.mark.parametrize("template", ["${{ [deep] }}", "${{ str([deep]) }}", "a ${{ [deep] }}"])
+def test_a_value_at_the_limit_of_nesting_is_not_nested_further(template: str) -> None:
+    names = Names(names={"deep": nested(200)})
+    assert render("${{ deep }}", names) == nested(200)
+    with pytest.raises(ExpressionError, match="nested deeper than 200 levels"):
+        render(template, names)
+
+
+@pytest.mark.parametrize("template", ["${{ x }}", "a ${{ x }}"])
+def test_a_value_that_is_no_json_does_not_leave_an_expression(template: str) -> None:
+    with pytest.raises(ExpressionError, match="A set is not JSON"):
+        render(template, Names(names={"x": {1, 2}}))
+
+
 def test_the_steps_are_counted_and_not_the_time() -> None:
     rows = list(range(MAX_STEPS // 2))
     assert compile_expression("len([x for x in rows])").evaluate(Names(names={"rows": rows})) == len(rows)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -98,8 +99,9 @@ def test_a_document_must_be_a_mapping(document):
     assert "must be a mapping" in problem.message
 
 
-def test_a_value_that_is_no_json_is_an_invalid_document():
-    assert codes({"name": "w", "nodes": [{"key": object()}], "edges": []}) == ["INVALID_DOCUMENT"]
+@pytest.mark.parametrize("part", [{"key": object()}, {5: "a"}, {"x": Decimal("NaN")}])
+def test_a_value_that_is_no_json_is_an_invalid_document(part):
+    assert codes({"name": "w", "nodes": [part], "edges": []}) == ["INVALID_DOCUMENT"]
 
 
 @pytest.mark.parametrize("missing", ["name", "nodes", "edges"])
@@ -249,6 +251,14 @@ def test_every_group_of_nodes_in_a_circle_is_reported_once_with_a_path():
     assert "x -> y -> x" in problems[1].message
 
 
+def test_a_long_circle_is_named_by_its_beginning_and_its_end():
+    keys = [f"n{position}" for position in range(20)]
+    edges = [edge("start", "n0"), *(edge(a, b) for a, b in zip(keys, [*keys[1:], "n0"], strict=True))]
+    message = only(workflow([node(key) for key in keys], edges)).message
+    assert "n0 -> n1 -> " in message
+    assert " -> ... (20 nodes) -> n19 -> n0." in message
+
+
 def test_a_node_without_edges_is_isolated_unless_it_is_alone():
     assert codes(workflow([])) == []
     assert codes(workflow([node("a"), node("b")], [edge("start", "a")])) == ["ISOLATED_NODE"]
@@ -303,6 +313,11 @@ def test_problems_come_in_document_order_with_the_nearest_line():
     }
     order = ["name" if not (p.node or p.edge) else "node" if p.node else "edge" for p in problems]
     assert order == sorted(order, key=["name", "node", "edge"].index)
+
+
+def test_a_problem_whose_line_nobody_knows_has_none():
+    for line_of in (None, lambda path: None):
+        assert {problem.line for problem in validate(broken_everywhere(), CATALOGUE, line_of=line_of)} == {None}
 
 
 def test_the_same_document_gives_the_same_problems():

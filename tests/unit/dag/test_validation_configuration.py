@@ -43,7 +43,8 @@ def condition(*edges):
 
 def test_a_condition_has_one_default():
     problem = only(condition(edge("c", "x", default=True), edge("c", "y", default=True)))
-    assert (problem.code, problem.edge) == ("TWO_DEFAULTS", "c -> y")
+    assert (problem.code, problem.edge, problem.field) == ("TWO_DEFAULTS", "c -> y", "default")
+    assert "'c' has a default edge already, c -> x," in problem.message
 
 
 def test_a_condition_that_leads_nowhere_is_a_warning():
@@ -178,9 +179,22 @@ def test_an_unknown_tool_is_answered_with_the_closest():
     assert "Did you mean 'market.prices'?" in problem.message
 
 
+def test_an_unknown_tool_that_resembles_none_is_answered_with_what_can_be_done():
+    for name in ("zzz", "market.prices" * 10):
+        assert "Correct the name or register the tool." in only(with_node(type="tool", tool=name)).message
+
+
+def test_a_tool_takes_only_the_effects_that_it_allows():
+    problem = only(with_node(type="tool", tool="http.request", effect="none"))
+    assert (problem.code, problem.field) == ("INVALID_CONFIG", "effect")
+    assert problem.message == "The effect of the tool 'http.request' can be at_most_once or idempotent, not none."
+
+
 def test_the_tools_of_an_agent_must_exist_too():
     problem = only(with_node(type="agent", provider="p", model="m", tools=["core.set", "core.sett"]))
     assert (problem.code, problem.field) == ("UNKNOWN_TOOL", "tools[1]")
+    problem = only(with_node(type="agent", provider="p", model="m", tools=["core.set", 5]))
+    assert (problem.code, problem.field) == ("INVALID_CONFIG", "tools[1]")
 
 
 def test_a_tool_that_is_switched_off_cannot_be_used():

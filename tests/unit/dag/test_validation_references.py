@@ -173,6 +173,7 @@ def test_the_same_wrong_name_twice_in_a_text_is_one_problem():
 
 
 def test_every_ancestor_can_be_used():
+    assert codes(chain(adapter("a", "${{ nodes.start.x }}"))) == []
     assert codes(chain(node("a"), node("b"), node("c"), adapter("d", "${{ [nodes.a, nodes.b, nodes.start] }}"))) == []
 
 
