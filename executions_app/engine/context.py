@@ -202,7 +202,7 @@ class ConditionScope(NodeScope):
 
     def __init__(self, context: ExecutionContext, node: int, now: datetime) -> None:
         super().__init__(context, node, now)
-        self._own: JsonValue = context.output(node)
+        self._own: JsonValue = self._read_output(node)
         self._merged: JsonObject | None = None
 
     @override

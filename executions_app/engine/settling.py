@@ -163,15 +163,13 @@ class Settler:
         continues = self._plan.nodes[node].on_error is OnError.CONTINUE
         ending = Ending.CONTINUED if continues else Ending.FAILED
         try:
-            if condition is not None and continues:
-                raise condition
             chosen = self._route(node, ending)
         except ConditionFailed as failed:
             chosen = replace(route_without_conditions(self._plan, node, ending), evaluations=failed.evaluations)
             if not continues:
                 reason = Reason.CONDITION_ERROR
-        if condition is not None and not continues:
-            # First the edges of the completion were tried, then those of the failure.
+        if condition is not None:
+            # First the edges were tried over its output, then again over its failure.
             chosen = replace(chosen, evaluations=(*condition.evaluations, *chosen.evaluations))
         unhandled = not continues and not chosen.handled
         if unhandled and self._first_failure is None:

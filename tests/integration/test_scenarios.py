@@ -116,6 +116,35 @@ edges:
     assert "null" in evaluation["error"]
 
 
+def test_after_a_condition_that_could_not_be_evaluated_a_continued_node_counts_as_null(owner):
+    result = run_text(
+        """name: again
+nodes:
+  - {key: t, type: trigger}
+  - {key: x, type: tool, tool: core.set, inputs: {n: 1}, on_error: continue}
+  - {key: failed, type: adapter, output: 1}
+  - {key: always, type: adapter, output: 2}
+  - {key: bare, type: adapter, output: "${{ has(nodes.x.n) }}"}
+edges:
+  - {from: t, to: x}
+  - {from: x, to: failed, condition: 'errors.x.type == "ExpressionError"'}
+  - {from: x, to: always, condition: 'true'}
+  - {from: x, to: bare}
+""",
+        owner,
+    )
+    assert (fates(result)["x"], result.status) == ("failed condition_error", "completed")
+    assert {key: fates(result)[key] for key in ("failed", "always", "bare")} == dict.fromkeys(
+        ("failed", "always", "bare"), "completed"
+    )
+    assert outputs(result)["bare"] is False
+    assert [(one["to"], one["result"]) for one in row(result, "x").details["evaluations"]] == [
+        ("failed", None),
+        ("failed", True),
+        ("always", True),
+    ]
+
+
 def test_what_a_node_evaluated_before_and_after_it_failed_is_on_record(owner):
     result = run_text(
         """name: both
