@@ -1,16 +1,20 @@
 """System checks of this app's settings."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+_FUNCTION = re.compile(r"[\w.]+:[\w.]+")
 POSITIVE_NUMBERS = (
     "CANCEL_GRACE_SECONDS",
     "CANCEL_POLL_SECONDS",
     "MAX_EXECUTION_BYTES",
     "MAX_OUTPUT_BYTES",
+    "PROCESS_CPU_SECONDS",
+    "PROCESS_MEMORY_BYTES",
     "TOOL_THREADS",
 )
 
@@ -34,5 +38,30 @@ def check_limits(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     ]
 
 
+def check_process_setup(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    configured = getattr(settings, "PASTETRADER", {})
+    function, names = configured.get("PROCESS_SETUP"), configured.get("PROCESS_ENVIRONMENT", ())
+    found: list[CheckMessage] = []
+    if function is not None and not (isinstance(function, str) and _FUNCTION.fullmatch(function)):
+        found.append(
+            Error(
+                f"PASTETRADER['PROCESS_SETUP'] is {function!r}.",
+                hint="Name a function as 'module:function', such as 'django:setup', or leave the setting out.",
+                id="pastetrader.E003",
+            )
+        )
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        found.append(
+            Error(
+                f"PASTETRADER['PROCESS_ENVIRONMENT'] is {names!r}.",
+                hint="List names of environment variables, such as ['DATABASE_URL'], or leave the setting out.",
+                id="pastetrader.E004",
+            )
+        )
+    return found
+
+
 def register_checks() -> None:
     _ = register(check_limits)
+    _ = register(check_process_setup)

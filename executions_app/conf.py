@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from executions_app.engine.ports import Limits
+from workflows_app.tools.process_limits import ChildSetup, Processes, ProcessLimits
 from workflows_app.tools.threads import DEFAULT_LIMIT
 
 
@@ -13,6 +14,8 @@ class ExecutionSettings:
     limits: Limits
     # How many threads of this process may run synchronous tools.
     tool_threads: int
+    # What tools with a process of their own may use, and what is done there before they are loaded.
+    processes: Processes
     # How often a process looks whether somebody else asked for the end of one of its runs.
     cancel_poll_seconds: float
 
@@ -26,6 +29,17 @@ def execution_settings() -> ExecutionSettings:
             grace=float(configured.get("CANCEL_GRACE_SECONDS", default.grace)),
             output_bytes=int(configured.get("MAX_OUTPUT_BYTES", default.output_bytes)),
             execution_bytes=int(configured.get("MAX_EXECUTION_BYTES", default.execution_bytes)),
+        ),
+        processes=Processes(
+            limits=ProcessLimits(
+                memory_bytes=int(configured.get("PROCESS_MEMORY_BYTES", ProcessLimits().memory_bytes)),
+                cpu_seconds=configured.get("PROCESS_CPU_SECONDS"),
+                output_bytes=int(configured.get("MAX_OUTPUT_BYTES", default.output_bytes)),
+            ),
+            setup=ChildSetup(
+                function=configured.get("PROCESS_SETUP"),
+                keep_environment=tuple(configured.get("PROCESS_ENVIRONMENT", ())),
+            ),
         ),
         tool_threads=int(configured.get("TOOL_THREADS", DEFAULT_LIMIT)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),

@@ -27,6 +27,7 @@ from workflows_app.dag.plan import Plan
 from workflows_app.processors.registry import PROCESSORS
 from workflows_app.services.compile import plan_by_id
 from workflows_app.tools import threads
+from workflows_app.tools.process_limits import processes
 
 
 async def run(
@@ -81,7 +82,7 @@ async def _walk(
         trigger_type=claim.trigger_type,
         started_at=claim.started_at,
     )
-    threads.pool.limit = execution_settings().tool_threads
+    _configure_tools()
     sink = RecordingSink(Run(execution_id=execution_id, fence=claim.fence, plan=plan), observe=observe)
     with listed(execution_id, cancel):
         try:
@@ -104,6 +105,13 @@ async def _walk(
                 raise
             return ended
     return True
+
+
+def _configure_tools() -> None:
+    """The settings may have been changed since the last run."""
+    chosen = execution_settings()
+    threads.pool.limit = chosen.tool_threads
+    processes.limits, processes.setup = chosen.processes.limits, chosen.processes.setup
 
 
 def _problem(error: BaseException) -> dict[str, object]:

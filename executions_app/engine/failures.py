@@ -25,7 +25,7 @@ def describe(error: BaseException, node: NodePlan) -> ErrorInfo:
         code, retryable = "timeout", True
     else:
         code, retryable = "node_error", True
-    return ErrorInfo(
+    info = ErrorInfo(
         code=code,
         message=printable(_text_of(error) or f"{kind.__name__} without a message.", MESSAGE_LIMIT),
         type="ExpressionError" if isinstance(error, ExpressionError) else kind.__name__,
@@ -35,6 +35,8 @@ def describe(error: BaseException, node: NodePlan) -> ErrorInfo:
         retryable=retryable,
         retry_after=error.retry_after or 0.0 if isinstance(error, Retryable) else 0.0,
     )
+    broken_off = isinstance(error, NodeError) and error.outcome_unknown
+    return with_unknown_outcome(info, node) if broken_off else info
 
 
 def _text_of(error: BaseException) -> str:

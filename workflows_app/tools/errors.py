@@ -15,6 +15,8 @@ class NodeError(Exception):
     code: ClassVar[str] = "node_error"
     # Whether a retry policy may try again at all.
     retryable: ClassVar[bool] = True
+    # It broke off work that may have had its effect: nothing that must not happen twice is tried again.
+    outcome_unknown: bool = False
 
 
 class Permanent(NodeError):

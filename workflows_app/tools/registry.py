@@ -6,14 +6,17 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast, override
 
+from workflows_app.dag import jsontext
 from workflows_app.dag.types import Effect, JsonObject, ToolInfo
 from workflows_app.dag.wording import listed, quoted
 from workflows_app.tools import threads
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.errors import DuplicateTool, ToolDefinitionError, UnknownTool
+from workflows_app.tools.process_limits import Origin, processes
 from workflows_app.tools.signature import Signature
 
 if TYPE_CHECKING:
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["Registry", "Tool", "ToolContext", "catalogue", "registry", "tool"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+
+
+class Isolation(StrEnum):
+    """Where a tool's code runs."""
+
+    # Beside everything else: an async tool in the event loop, a synchronous one in a thread, which nothing can stop.
+    THREAD = "thread"
+    # In a process of its own, with limits, which is killed at its time limit and at a cancel.
+    PROCESS = "process"
 
 
 # Without slots: what is computed once lives in the instance's dict.
@@ -38,6 +50,7 @@ class Tool:
     effect: Effect = Effect.AT_MOST_ONCE
     effects: frozenset[Effect] = frozenset()
     description: str = ""
+    isolation: Isolation = Isolation.THREAD
 
     @property
     def is_async(self) -> bool:
@@ -63,11 +76,15 @@ class Tool:
         )
 
     async def call(self, inputs: JsonObject, context: ToolContext, *, strict: bool = True) -> object:
-        """Check the inputs and call the function, a synchronous one in a thread; a Pydantic model becomes a dict.
+        """Check the inputs and call the function, in its own process or, a synchronous one, in a thread.
+
+        A Pydantic model becomes a dict.
 
         An input that the function does not have is an error if `strict`, else it is left out.
         Raises `NodeInputError` for inputs that do not fit, and whatever the function raises.
         """
+        if self.isolation is Isolation.PROCESS:
+            return await self._call_in_process(inputs, context, strict=strict)
         arguments = self.signature.bind(inputs, strict=strict)
         if self.signature.context_parameter is not None:
             arguments[self.signature.context_parameter] = context
@@ -79,6 +96,18 @@ class Tool:
             if inspect.isawaitable(result):
                 result = cast(object, await result)
         return _dumped(result)
+
+    async def _call_in_process(self, inputs: JsonObject, context: ToolContext, *, strict: bool) -> object:
+        from workflows_app.tools.isolation import call_in_process  # noqa: PLC0415 - few tools need it
+
+        return await call_in_process(
+            Origin(tool=self.name, module=self.function.__module__, qualname=self.function.__qualname__),
+            jsontext.dumps(inputs),
+            context,
+            strict=strict,
+            limits=processes.limits,
+            setup=processes.setup,
+        )
 
 
 class Registry:
@@ -175,18 +204,24 @@ def tool[**P, R](
     effect: Effect | str = Effect.AT_MOST_ONCE,
     effects: Iterable[Effect | str] = (),
     description: str = "",
+    isolation: Isolation | str = Isolation.THREAD,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a function, sync or async, as the tool of this name; the function itself is left as it is.
 
     Its inputs are the parameters, checked by their annotations; a parameter of type `ToolContext` gets the
     attempt. `effect` tells what a repetition would do outside, `effects` what a node may state instead.
-    The description is the docstring's first line unless it is given. Raises `ToolDefinitionError`.
+    The description is the docstring's first line unless it is given. With `isolation="process"` the function runs in
+    a process of its own, which can be killed: it is found there by its module and name, gets nothing but JSON and
+    returns nothing but JSON. Raises `ToolDefinitionError`.
     """
+    place = _isolation(name, isolation)
     own, stated = _effect(name, effect), frozenset(_effect(name, word) for word in effects)
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
         text = description or (inspect.getdoc(function) or "").partition("\n")[0]
-        registry.register(Tool(name=name, function=function, effect=own, effects=stated, description=text))
+        registry.register(
+            Tool(name=name, function=function, effect=own, effects=stated, description=text, isolation=place)
+        )
         return function
 
     return register
@@ -198,6 +233,15 @@ def _effect(name: str, word: Effect | str) -> Effect:
     except ValueError:
         raise ToolDefinitionError(
             f"The effect {quoted(word)} of tool '{name}' is none: use {listed(map(quoted, Effect))}."
+        ) from None
+
+
+def _isolation(name: str, word: Isolation | str) -> Isolation:
+    try:
+        return Isolation(word)
+    except ValueError:
+        raise ToolDefinitionError(
+            f"The isolation {quoted(word)} of tool '{name}' is none: use {listed(map(quoted, Isolation))}."
         ) from None
 
 

@@ -1,0 +1,100 @@
+"""Tools for the tests of isolation, found by name in another process."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from decimal import Decimal
+
+from pydantic import BaseModel
+
+from workflows_app.tools import Permanent, Retryable, ToolContext, tool
+from workflows_app.tools.errors import NodeError
+
+
+class Quote(BaseModel):
+    symbol: str
+    price: Decimal
+
+
+class OutOfStock(ConnectionError):
+    """With a constructor that nobody else can call."""
+
+    def __init__(self, symbol: str, *, left: int) -> None:
+        super().__init__(f"{symbol}: {left} left")
+
+
+class Refused(NodeError):
+    code = "refused"
+    retryable = False
+
+
+@tool("isolated.price", effect="none", isolation="process")
+def price(symbol: str, amount: Decimal) -> Quote:
+    return Quote(symbol=symbol, price=amount * 2)
+
+
+@tool("isolated.later", effect="none", isolation="process")
+async def later(context: ToolContext) -> dict[str, object]:
+    await asyncio.sleep(0.01)
+    context.log("at work", "warning", attempt=context.number)
+    return {"attempt": context.attempt_id, "key": context.idempotency_key, "left": context.deadline > time.monotonic()}
+
+
+@tool("isolated.fails", effect="none", isolation="process")
+def fails(how: str) -> None:
+    raise {
+        "value": lambda: ValueError("wrong"),
+        "own": lambda: OutOfStock("AAPL", left=0),
+        "node": lambda: Refused("no"),
+        "permanent": lambda: Permanent("closed"),
+        "retryable": lambda: Retryable("busy", retry_after=2.5),
+        "memory": MemoryError,
+        "exit": lambda: SystemExit("bye"),
+    }[how]()
+
+
+@tool("isolated.dies", effect="none", isolation="process")
+def dies(how: str) -> object:
+    print("last words")  # noqa: T201 - what is printed is told
+    match how:
+        case "exit":
+            os._exit(7)
+        case "kill":
+            os.kill(os.getpid(), 9)
+        case "memory":
+            return len(bytearray(10 * 1024**3))
+        case "output":
+            return "x" * (1024 * 1024)
+        case "nothing JSON":
+            return object()
+        case "flood":
+            for _ in range(20_000):
+                sys.stdout.write("y" * 1000)
+            return "flooded"
+        case _:
+            while True:
+                pass
+    return None
+
+
+@tool("isolated.hangs", effect="none", isolation="process")
+def hangs(path: str) -> None:
+    """Tell the process's number and that of its own child in a file, and never end."""
+    inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with open(f"{path}.new", "w") as file:  # noqa: PTH123 - quick
+        file.write(f"{os.getpid()} {inner.pid}")
+    os.rename(f"{path}.new", path)  # noqa: PTH104 - atomic
+    while True:
+        pass
+
+
+@tool("isolated.environment", effect="none", isolation="process")
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+@tool("isolated.pid", effect="none", isolation="process")
+def pid() -> int:
+    return os.getpid()
