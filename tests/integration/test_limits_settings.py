@@ -1,4 +1,4 @@
-"""The `PASTETRADER` dict: what it means, what the system checks say of it, and that the page of settings is complete."""
+"""The `PASTETRADER` dict: what it means, what system checks say of it, and that its page is complete."""
 
 import re
 
