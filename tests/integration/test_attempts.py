@@ -97,8 +97,9 @@ def test_jitter_and_max_delay_bound_the_waits(import_document, run_virtually):
 
 
 def test_a_permanent_failure_is_final_and_a_retryable_one_waits_as_it_was_asked(import_document, run_virtually, tools):
+    # Not in threads, whose time is not virtual.
     @tool("test.refused", effect="none")
-    def refused() -> int:
+    async def refused() -> int:
         raise Permanent("The account is closed.")
 
     @tool("test.busy", effect="none")
