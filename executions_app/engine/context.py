@@ -97,9 +97,6 @@ class ExecutionContext:
         error = self._errors.get(node)
         return None if error is None else cast(JsonObject, error.public())
 
-    def has_output(self, node: int) -> bool:
-        return node in self._outputs
-
     def contributions(self, node: int) -> list[Contribution]:
         """What arrives along the taken edges, in edge order. A continued failure contributes nothing."""
         arrived: list[Contribution] = []
@@ -110,8 +107,7 @@ class ExecutionContext:
             source = plan.ends[position][0]
             key = plan.nodes[source].key
             if plan.edges[position].handle is Handle.ERROR:
-                if source in self._errors:
-                    arrived.append(Contribution(node=key, value={"error": self.error(source)}))
+                arrived.append(Contribution(node=key, value={"error": self.error(source)}))
             elif source in self._outputs and source not in self._errors:
                 arrived.append(Contribution(node=key, value=self.output(source)))
         return arrived

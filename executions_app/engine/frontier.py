@@ -136,7 +136,8 @@ class Frontier:
                 runs = all(state is EdgeState.TAKEN for state in states)
             case Join.ONE_SUCCESS:
                 runs = taken
-            case Join.ALL_DONE:
+            case _:
+                # Join.ALL_DONE
                 runs = True
         if runs:
             return None

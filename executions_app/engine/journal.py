@@ -47,7 +47,7 @@ def entry_of(event: Event, plan: Plan) -> Entry:
                 message=event.message,
                 data=event.data or {},
             )
-        case ExecutionEnded():
+        case _:
             return ended(event.status, event)
 
 

@@ -61,5 +61,6 @@ def jittered(jitter: Jitter, delay: float, random: Callable[[], float]) -> float
             return delay
         case Jitter.FULL:
             return delay * random()
-        case Jitter.EQUAL:
+        case _:
+            # Jitter.EQUAL: half of it at least.
             return delay / 2 + delay / 2 * random()

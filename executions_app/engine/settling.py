@@ -81,7 +81,7 @@ class Settler:
                 return self._complete(node, outcome.output)
             case Failed():
                 return self._fail(node, outcome)
-            case Cancelled():
+            case _:
                 return self._end_cancelled(node, outcome)
 
     def cancel_waiting(self, reason: Reason) -> Settlement:
