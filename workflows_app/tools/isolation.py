@@ -20,7 +20,7 @@ from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools import child
 from workflows_app.tools.context import Remains, ToolContext
-from workflows_app.tools.errors import NodeError, NodeOutputError
+from workflows_app.tools.errors import NodeOutputError
 from workflows_app.tools.process_limits import ChildSetup, Origin, ProcessDied, ProcessLimits, ProcessNotStarted
 from workflows_app.tools.raised_elsewhere import rebuilt
 
@@ -39,6 +39,7 @@ _OUTPUT_PAUSE = 0.002
 _LAST_OUTPUT = 0.2
 # How often a process is asked whether it has ended, where the system cannot tell.
 _POLL = 0.02
+_NO_ANSWER = "wrote to the pipe of its answers, where tools have nothing to write"
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class _Process:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         # The line that ends the call, an error that does, or None: the process ended without either.
-        self.answer: asyncio.Future[bytes | NodeError | None] = self._loop.create_future()
+        self.answer: asyncio.Future[bytes | Exception | None] = self._loop.create_future()
         self.output_ended: asyncio.Future[None] = self._loop.create_future()
         self._exited: asyncio.Future[None] = self._loop.create_future()
         self._popen: subprocess.Popen[bytes] | None = None
@@ -128,10 +129,11 @@ class _Process:
         """Raises `ProcessNotStarted`."""
         kept = CLEAN_ENVIRONMENT.union(setup.keep_environment if setup else ())
         environment = {name: value for name, value in os.environ.items() if name in kept or name.startswith("LC_")}
-        pipes = [os.pipe() for _ in range(3)]
-        (stdin, self._stdin), (self._results, results), (self._prints, prints) = pipes
-        self._open = {self._stdin, self._results, self._prints}
+        theirs: list[int] = []
         try:
+            self._results, results = self._pipe(theirs, ours=0)
+            self._prints, prints = self._pipe(theirs, ours=0)
+            self._stdin, stdin = self._pipe(theirs, ours=1)
             self._popen = subprocess.Popen(  # noqa: S603 - a file of ours, by the interpreter that runs us
                 # -P: the folder of the script is no place to import from.
                 [sys.executable, "-P", child.__file__, str(results)],
@@ -146,45 +148,57 @@ class _Process:
             self._close()
             raise ProcessNotStarted(self._origin.tool, error) from error
         finally:
-            for descriptor in (stdin, results, prints):
+            for descriptor in theirs:
                 os.close(descriptor)
-        for descriptor in self._open:
-            os.set_blocking(descriptor, False)
         self._request = memoryview(request)
         _ = self._loop.add_writer(self._stdin, self._send)
         _ = self._loop.add_reader(self._results, self._hear)
         _ = self._loop.add_reader(self._prints, self._drain)
         self._watch_exit(self._popen.pid)
 
+    def _pipe(self, theirs: list[int], *, ours: int) -> tuple[int, int]:
+        """A pipe as our end, 0 to read from or 1 to write to, which never blocks, and the child's."""
+        ends = os.pipe()
+        self._open.add(ends[ours])
+        theirs.append(ends[1 - ours])
+        os.set_blocking(ends[ours], False)
+        return ends[ours], ends[1 - ours]
+
     async def end(self) -> None:
-        """Kill the group and wait for the process's end. Safe where it was never started."""
+        """Kill the group and wait for the process's end, however often that is cancelled."""
         if self._popen is None:
             return
         try:
             self._kill_group()
-            if not self._exited.done():
-                _ = await asyncio.wait({self._exited}, timeout=self._limits.kill_seconds)
+            await _patiently(self._exited, self._limits.kill_seconds)
             if not self._exited.done():
                 logger.error("Process %d of tool '%s' was killed and does not end.", self._popen.pid, self._origin.tool)
         finally:
             self._close()
 
     def interruption(self) -> tuple[str, Remains]:
+        if self._popen is not None and self._popen.returncode is None:
+            return f"The process of tool '{self._origin.tool}' was killed and does not end.", "goes on"
         if not self._begun:
             return f"The process of tool '{self._origin.tool}' had not begun its work.", "never began"
         return f"The process of tool '{self._origin.tool}' was killed.", "stopped"
 
-    def value_of(self, answer: bytes | NodeError | None) -> JsonValue:
+    def value_of(self, answer: bytes | Exception | None) -> JsonValue:
         """The result, or whatever the tool raised."""
-        if isinstance(answer, NodeError):
+        if isinstance(answer, Exception):
             raise answer
         if answer is None:
-            raise ProcessDied(
-                self._origin.tool, self._how_it_ended(), self._limits, output=self._printed_text(), begun=self._begun
-            )
-        if answer[:1] == child.RESULT:
-            return jsontext.loads(answer[1:])
-        raise rebuilt(json.loads(answer[1:]), out_of_memory=self._out_of_memory())
+            raise self._died(self._how_it_ended())
+        try:
+            if answer[:1] == child.RESULT:
+                return jsontext.loads(answer[1:])
+            error = rebuilt(json.loads(answer[1:]), out_of_memory=self._out_of_memory())
+        except (ValueError, LookupError, TypeError) as reason:
+            raise self._died(_NO_ANSWER) from reason
+        raise error
+
+    def _died(self, how: str) -> ProcessDied:
+        return ProcessDied(self._origin.tool, how, self._limits, output=self._printed_text(), begun=self._begun)
 
     # The pipes
 
@@ -209,29 +223,36 @@ class _Process:
             _ = self._loop.remove_reader(self._results)
             return
         self._received += len(chunk)
-        self._answers += chunk
         if self._received > self._limits.output_bytes + _CHUNK:
             self._give(_too_long(self._context.node, self._limits))
             _ = self._loop.remove_reader(self._results)
             return
-        *lines, rest = self._answers.split(b"\n")
-        self._answers = bytearray(rest)
-        for line in lines:
-            self._take(bytes(line))
+        # Only what is new is searched: a long line comes in hundreds of pieces.
+        first, *others = chunk.split(b"\n")
+        self._answers += first
+        for following in others:
+            line, self._answers = bytes(self._answers), bytearray(following)
+            if not self.answer.done():
+                self._take(line)
 
     def _take(self, line: bytes) -> None:
         kind, text = line[:1], line[1:]
         if kind == child.BEGUN:
             self._begun = True
         elif kind == child.LOG:
-            level, message, data = cast("list[Any]", jsontext.loads(text))
-            self._context.journal(level, message, data)
+            try:
+                level, message, data = cast("list[Any]", jsontext.loads(text))
+                self._context.journal(level, message, data)
+            except Exception as error:  # noqa: BLE001 - a journal that refuses a line fails the node
+                self._give(error)
+        elif kind not in (child.RESULT, child.ERROR):
+            self._give(self._died(_NO_ANSWER))
         elif len(text) > self._limits.output_bytes:
             self._give(_too_long(self._context.node, self._limits))
         else:
             self._give(line)
 
-    def _give(self, answer: bytes | NodeError | None) -> None:
+    def _give(self, answer: bytes | Exception | None) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
 
@@ -327,6 +348,20 @@ class _Process:
         self._open.clear()
         self._give(None)
         self._end_output()
+
+
+async def _patiently(future: asyncio.Future[None], seconds: float) -> None:
+    """Wait for a future, also through cancellations: the last of them is raised afterwards."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done() and (left := end - loop.time()) > 0:
+        try:
+            _ = await asyncio.wait({future}, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _read(descriptor: int) -> bytes | None:

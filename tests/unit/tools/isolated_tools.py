@@ -98,3 +98,31 @@ def environment() -> dict[str, str]:
 @tool("isolated.pid", effect="none", isolation="process")
 def pid() -> int:
     return os.getpid()
+
+
+@tool("isolated.logs", effect="none", isolation="process")
+def logs(context: ToolContext) -> str:
+    context.log("refuse me")
+    return "logged"
+
+
+@tool("isolated.returns", effect="none", isolation="process")
+def returns(length: int) -> str:
+    return "x" * length
+
+
+@tool("isolated.scribbles", effect="none", isolation="process")
+def scribbles() -> None:
+    """Write to the pipe of the answers, which is the argument of the child."""
+    os.write(int(sys.argv[1]), b"what is this?\n")
+    time.sleep(60)
+
+
+@tool("isolated.fails_oddly", effect="none", isolation="process")
+def fails_oddly(how: str) -> None:
+    raise {
+        "group": lambda: ExceptionGroup("two at once", [ValueError("a"), ValueError("b")]),
+        "stop": lambda: StopIteration("over"),
+        "cancelled": lambda: asyncio.CancelledError("by itself"),
+        "interrupt": lambda: KeyboardInterrupt("pressed"),
+    }[how]()

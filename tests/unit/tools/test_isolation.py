@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from tests.eventually import eventually
 from tests.unit.tools import isolated_tools
 from workflows_app.tools import Permanent, Retryable, ToolContext, tool
 from workflows_app.tools.errors import NodeConfigurationError, NodeInputError, NodeOutputError, ToolDefinitionError
-from workflows_app.tools.process_limits import ChildSetup, ProcessDied, ProcessLimits, processes
+from workflows_app.tools.process_limits import ChildSetup, ProcessDied, ProcessLimits, ProcessNotStarted, processes
 from workflows_app.tools.registry import registry
 
 MIB = 1024 * 1024
@@ -289,3 +292,80 @@ def test_an_unknown_isolation_is_refused_at_the_decorator():
         ToolDefinitionError, match=r"The isolation 'vm' of tool 'a.b' is none: use 'thread' or 'process'"
     ):
         tool("a.b", isolation="vm")
+
+
+@pytest.mark.parametrize(
+    ("how", "names", "text"),
+    [
+        ("group", ("ExceptionGroup", "BaseExceptionGroup", "Exception"), "two at once (2 sub-exceptions)"),
+        ("stop", ("StopIteration", "Exception"), "over"),
+        ("cancelled", ("CancelledError", "Exception"), "by itself"),
+        ("interrupt", ("KeyboardInterrupt", "Exception"), "pressed"),
+    ],
+)
+async def test_an_error_that_cannot_be_raised_here_is_one_of_its_names(call, how, names, text):
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - its names are what is asserted
+        await call("fails_oddly", how=how)
+    assert tuple(dict.fromkeys(names_of(type(raised.value)))) == names
+    assert str(raised.value) == text
+
+
+async def test_a_call_that_is_cancelled_again_and_again_still_waits_for_its_process(call, told, tmp_path):
+    pids = tmp_path / "pids"
+    task = asyncio.create_task(call("hangs", path=str(pids)))
+    while not pids.exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.01)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert children() == []
+    assert told[-1][1] == "stopped"
+
+
+async def test_a_journal_that_refuses_a_line_fails_the_call_at_once():
+    def refuse(*_line):
+        raise RuntimeError("no more lines")
+
+    context = ToolContext(
+        execution_id="e", node="n", attempt_id="a", idempotency_key="k", number=1,
+        deadline=asyncio.get_running_loop().time() + 60, journal=refuse,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match="no more lines"):
+        await asyncio.wait_for(registry.get("isolated.logs").call({}, context), 20)
+
+
+async def test_a_tool_that_writes_to_the_pipe_of_its_answers_is_told_so(call):
+    with pytest.raises(ProcessDied, match="wrote to the pipe of its answers"):
+        await call("scribbles")
+
+
+async def test_an_output_up_to_its_limit_arrives_and_one_beyond_does_not(call):
+    # Two of the bytes are quotes.
+    processes.limits = ProcessLimits(output_bytes=300_002)
+    assert len(await call("returns", length=300_000)) == 300_000
+    with pytest.raises(NodeOutputError, match="more than 300002 bytes"):
+        await call("returns", length=300_001)
+
+
+async def test_a_long_output_is_read_in_time_that_grows_with_its_length(call):
+    """Searching all that has arrived after each piece took seconds of the event loop's time."""
+    before = time.process_time()
+    assert len(await call("returns", length=15_000_000)) == 15_000_000
+    assert time.process_time() - before < 1
+
+
+async def test_too_many_open_files_are_a_failure_that_leaves_none_open(call):
+    await call("pid")
+    before = descriptors()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for spare in range(1, 9):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + spare, hard))
+        try:
+            with suppress(ProcessNotStarted):
+                await call("pid")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert descriptors() == before
+    assert children() == []
