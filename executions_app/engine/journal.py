@@ -136,9 +136,9 @@ def ended(status: ExecutionStatus, event: ExecutionEnded) -> Entry:
     level, message = "info", f"Execution {status}."
     if status is ExecutionStatus.FAILED:
         level = "error"
-        if event.error is not None:
-            message = f"Execution failed: {event.error.message}"
-            data["error"] = cast(JsonObject, event.error.public())
+        assert event.error is not None
+        message = f"Execution failed: {event.error.message}"
+        data["error"] = cast(JsonObject, event.error.public())
     if status is not event.status:
         data["reason"] = str(Reason.USER)
     elif event.reason:

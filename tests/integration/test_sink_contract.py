@@ -141,7 +141,8 @@ class Events:
         )
 
     def ended(self, status=ExecutionStatus.COMPLETED, reason=None):
-        return ExecutionEnded(at=self.at(), status=status, reason=reason, output="{}")
+        error = FAILURE if status is ExecutionStatus.FAILED else None
+        return ExecutionEnded(at=self.at(), status=status, reason=reason, output="{}", error=error)
 
     async def finish_all(self, sink):
         """All but the end, each node after the one before is durable."""
