@@ -44,9 +44,9 @@ def test_a_loop_that_never_ends_is_killed_at_its_limit_and_its_siblings_finish(r
     assert (a.status, a.reason, b.status, b.output_data) == (
         "failed", "timeout", "completed", {"symbol": "AAPL", "price": 4},
     )  # fmt: skip
-    assert a.error_message == (
-        "Node 'a' did not finish within its limit of 0.7 seconds. The process of tool 'isolated.dies' was killed."
-    )
+    # Where the machine is busy the process may not have begun by then.
+    limit, process = "Node 'a' did not finish within its limit of 0.7 seconds.", "The process of tool 'isolated.dies'"
+    assert a.error_message in (f"{limit} {process} was killed.", f"{limit} {process} had not begun its work.")
 
 
 def test_a_process_that_dies_is_tried_again(run):
