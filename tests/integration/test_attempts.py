@@ -148,7 +148,7 @@ def test_ten_hung_synchronous_tools_hold_threads_and_not_the_run(import_document
         release.wait(30)
         return "late"
 
-    hung = {"tool": "test.hang", "timeout_seconds": 0.2, "on_error": "continue"}
+    hung = {"tool": "test.hang", "timeout_seconds": 0.5, "on_error": "continue"}
     keys = [f"h{number}" for number in range(10)]
     workflow = import_document(
         document(
