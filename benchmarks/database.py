@@ -14,8 +14,13 @@ RECORD = (
     "executions_app_executionlog",
 )
 # What differs between two runs of the same thing: ids, times, and the order in which nodes met in a batch.
-OWN_COLUMNS = frozenset({"id", "execution_id", "attempt_id", "seq", "at", "created_at", "started_at", "ended_at"})
-ATTEMPT_ID = re.compile(r'"attempt_id":"[^"]*"')
+OWN_COLUMNS = frozenset(
+    {
+        "id", "execution_id", "attempt_id", "seq", "at", "created_at", "started_at", "ended_at", "claimed_by",
+        "lease_until",
+    }
+)  # fmt: skip
+OWN_DATA = re.compile(r'"(attempt_id|owner)":"[^"]*"')
 
 
 class Database:
@@ -51,7 +56,7 @@ class Database:
 
 def _shared(row: Any) -> str:
     values = {column: row[column] for column in row.keys() if column not in OWN_COLUMNS}  # noqa: SIM118 - a Row's values
-    return ATTEMPT_ID.sub('"attempt_id":""', repr(values))
+    return OWN_DATA.sub(r'"\1":""', repr(values))
 
 
 def difference(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> str | None:

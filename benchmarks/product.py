@@ -76,6 +76,8 @@ def install(workload: Workload, database: Database) -> tuple[Any, Any]:
 
 def _snapshot(workflow: Any, version: Any) -> Any:
     from benchmarks.rows import Snapshot
+    from executions_app.engine.progress import encode_edges
+    from workflows_app.dag.branching import EdgeState
     from workflows_app.services.compile import plan_of
 
     plan = plan_of(version)
@@ -86,6 +88,8 @@ def _snapshot(workflow: Any, version: Any) -> Any:
         title=str(version),
         scheduling=str(plan.settings.scheduling),
         nodes=[(order, node.key, str(node.type), node.label, level) for order, (node, level) in nodes],
+        # Every edge is taken.
+        edges=[encode_edges([EdgeState.TAKEN] * len(edges)) for edges in plan.outgoing],
     )
 
 

@@ -14,24 +14,25 @@ from django.db import connection, transaction
 INSERT_EXECUTION = """
     INSERT INTO executions_app_workflowexecution
         (id, workflow_id, version_id, scheduling, created_at, trigger_type, labels, status, reason, input, exclusive,
-         request_hash, fence, last_seq)
-    VALUES (%s, %s, %s, %s, %s, 'manual', '[]', 'pending', '', '{}', 0, '', 0, 1)"""
+         request_hash, fence, last_seq, claimed_by, recoveries)
+    VALUES (%s, %s, %s, %s, %s, 'manual', '[]', 'pending', '', '{}', 0, '', 0, 1, '', 0)"""
 
 INSERT_NODE = """
     INSERT INTO executions_app_nodeexecution
         (execution_id, "order", item, key, type, name, level, status, reason, retry_count, attempt_id, error_message,
-         traceback)
-    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '')"""
+         traceback, edges)
+    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '', '')"""
 
 CLAIM = """
     UPDATE executions_app_workflowexecution
-    SET status = 'running', fence = 1, started_at = %s, last_seq = 2 WHERE id = %s"""
+    SET status = 'running', fence = 1, claimed_by = 'floor', lease_until = %s, started_at = %s, last_seq = 2
+    WHERE id = %s"""
 
 NUMBER = "UPDATE executions_app_workflowexecution SET last_seq = %s WHERE id = %s"
 
 COMPLETE_NODE = """
     UPDATE executions_app_nodeexecution
-    SET attempt_id = %s, input = %s, started_at = %s, status = 'completed', output = %s, ended_at = %s
+    SET attempt_id = %s, input = %s, started_at = %s, status = 'completed', output = %s, edges = %s, ended_at = %s
     WHERE execution_id = %s AND "order" = %s AND item = -1"""
 
 INSERT_ATTEMPT = """
@@ -57,6 +58,8 @@ class Snapshot:
     title: str
     scheduling: str
     nodes: Sequence[tuple[int, str, str, str, int]]
+    # The states of each node's outgoing edges.
+    edges: Sequence[str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,12 +143,14 @@ class _Batch:
         self._executions.append((new.id, shared.workflow, shared.version, shared.scheduling, self._now))
         self._nodes += [(new.id, *node) for node in shared.nodes]
         self._log(new, "execution.pending", "", f"Execution of {shared.title} was accepted.", "{}")
-        self._claims.append((self._now, new.id))
-        self._log(new, "execution.running", "", "Execution started.", '{"fence":1}')
+        self._claims.append((self._now, self._now, new.id))
+        self._log(new, "execution.running", "", "Execution started.", '{"fence":1,"owner":""}')
 
     def _complete(self, node: Completed) -> None:
         execution, attempt = node.execution, str(uuid_utils.uuid7())
-        self._completed.append((attempt, node.input, self._now, node.output, self._now, execution.id, node.order))
+        edges = execution.snapshot.edges[node.order]
+        row = (execution.id, node.order)
+        self._completed.append((attempt, node.input, self._now, node.output, edges, self._now, *row))
         self._attempts.append((attempt, execution.id, node.order, self._now, self._now))
         started = f'{{"attempt":1,"attempt_id":"{attempt}"}}'
         self._log(execution, "node.running", node.key, f"Node '{node.key}' started.", started)

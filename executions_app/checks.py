@@ -7,12 +7,17 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from executions_app.conf import execution_settings
+
 _FUNCTION = re.compile(r"[\w.]+:[\w.]+")
 POSITIVE_NUMBERS = (
     "CANCEL_GRACE_SECONDS",
     "CANCEL_POLL_SECONDS",
+    "HEARTBEAT_SECONDS",
+    "LEASE_SECONDS",
     "MAX_EXECUTION_BYTES",
     "MAX_OUTPUT_BYTES",
+    "SCAN_SECONDS",
     "PROCESS_CPU_SECONDS",
     "PROCESS_MEMORY_BYTES",
     "TOOL_THREADS",
@@ -34,6 +39,23 @@ def check_limits(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
             isinstance(configured[name], bool)
             or not isinstance(configured[name], (int, float))
             or not configured[name] > 0
+        )
+    ]
+
+
+def check_lease(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    if check_limits(None):
+        return []
+    chosen = execution_settings()
+    if chosen.heartbeat_seconds * 3 <= chosen.lease_seconds:
+        return []
+    return [
+        Error(
+            f"PASTETRADER['HEARTBEAT_SECONDS'] is {chosen.heartbeat_seconds:g} and a lease lasts "
+            f"{chosen.lease_seconds:g} s: two heartbeats that fail would cost an engine its runs.",
+            hint="Let LEASE_SECONDS be at least three times HEARTBEAT_SECONDS.",
+            id="pastetrader.E005",
         )
     ]
 
@@ -64,4 +86,5 @@ def check_process_setup(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessa
 
 def register_checks() -> None:
     _ = register(check_limits)
+    _ = register(check_lease)
     _ = register(check_process_setup)

@@ -14,6 +14,11 @@ class ExecutionSettings:
     limits: Limits
     # How many threads of this process may run synchronous tools.
     tool_threads: int
+    # A run whose engine says nothing for so long may be taken by another one; how often an engine says something;
+    # and how often it looks for runs whose engine is gone.
+    lease_seconds: float
+    heartbeat_seconds: float
+    scan_seconds: float
     # What tools with a process of their own may use, and what is done there before they are loaded.
     processes: Processes
     # How often a process looks whether somebody else asked for the end of one of its runs.
@@ -42,5 +47,8 @@ def execution_settings() -> ExecutionSettings:
             ),
         ),
         tool_threads=int(configured.get("TOOL_THREADS", DEFAULT_LIMIT)),
+        lease_seconds=float(configured.get("LEASE_SECONDS", 30.0)),
+        heartbeat_seconds=float(configured.get("HEARTBEAT_SECONDS", 8.0)),
+        scan_seconds=float(configured.get("SCAN_SECONDS", 5.0)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
     )

@@ -10,16 +10,17 @@ import uuid_utils
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.announce import announce
-from executions_app.dispatch.running import listed
+from executions_app.dispatch.identity import engine_name
+from executions_app.dispatch.running import Listed, listed
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import OwnershipLost
 from executions_app.engine.ports import Clock, Ports
 from executions_app.engine.run import execute
-from executions_app.engine.states import Reason
+from executions_app.engine.states import TERMINAL_NODE, Reason
 from executions_app.live.events import Observer
-from executions_app.models import querysets
-from executions_app.models.querysets import Claim
+from executions_app.models import WorkflowExecution, ownership, querysets
+from executions_app.models.ownership import Abandoned, Claim
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.thread import recorder
 from executions_app.recorder.writer import Run
@@ -28,6 +29,11 @@ from workflows_app.processors.registry import PROCESSORS
 from workflows_app.services.compile import plan_by_id
 from workflows_app.tools import threads
 from workflows_app.tools.process_limits import processes
+
+# So many engines may die of a run in a row, before it is taken for the cause.
+MAX_RECOVERIES = 3
+
+type Taken = tuple[Claim, Plan] | None
 
 
 async def run(
@@ -41,9 +47,17 @@ async def run(
     Cancelling the awaiting task cancels the execution, waits for its end, then raises `CancelledError`.
     Raises what the database raised where not even the failure could be recorded.
     """
-    token = cancel or CancelToken()
+    return await _guarded(lambda: _claim(execution_id), cancel or CancelToken(), observe, str(execution_id))
+
+
+async def resume(seen: Abandoned) -> bool:
+    """Go on with a run whose engine is gone, to its end. False where somebody else took it before."""
+    return await _guarded(lambda: _reclaim(seen), CancelToken(), None, str(seen.execution_id))
+
+
+async def _guarded(take: Callable[[], Taken], token: CancelToken, observe: Observer | None, name: str) -> bool:
     # A task of its own: not even the claim may be torn from what follows it.
-    work = asyncio.create_task(_work(execution_id, token, observe), name=f"execution {execution_id}")
+    work = asyncio.create_task(_work(take, token, observe), name=f"execution {name}")
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -52,12 +66,15 @@ async def run(
         raise
 
 
-async def _work(execution_id: uuid.UUID, cancel: CancelToken, observe: Observer | None) -> bool:
-    claimed = await in_recorder(lambda: _claim(execution_id))
-    if claimed is None:
+async def _work(take: Callable[[], Taken], cancel: CancelToken, observe: Observer | None) -> bool:
+    taken = await in_recorder(take)
+    if taken is None:
         return False
-    if await _walk(execution_id, *claimed, cancel, observe):
-        await in_recorder(lambda: announce(execution_id))
+    claim, plan = taken
+    if claim.cancel_requested:
+        cancel.request(Reason.USER)
+    if await _walk(claim, plan, cancel, observe):
+        await in_recorder(lambda: announce(claim.execution_id))
     return True
 
 
@@ -66,15 +83,23 @@ async def in_recorder[T](function: Callable[[], T]) -> T:
     return await asyncio.wrap_future(recorder.call(function))
 
 
-def _claim(execution_id: uuid.UUID) -> tuple[Claim, Plan] | None:
-    claim = querysets.claim(execution_id)
+def _claim(execution_id: uuid.UUID) -> Taken:
+    claim = ownership.claim(execution_id, engine_name(), execution_settings().lease_seconds)
     return None if claim is None else (claim, plan_by_id(claim.version_id))
 
 
-async def _walk(
-    execution_id: uuid.UUID, claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer | None
-) -> bool:
+def _reclaim(seen: Abandoned) -> Taken:
+    plan = plan_by_id(WorkflowExecution.objects.values_list("version_id", flat=True).get(pk=seen.execution_id))
+    claim = ownership.reclaim(seen, engine_name(), execution_settings().lease_seconds, plan)
+    return None if claim is None else (claim, plan)
+
+
+async def _walk(claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer | None) -> bool:
     """Walk the plan. True where the execution's end is on record and came from here."""
+    execution_id = claim.execution_id
+    if claim.recoveries > MAX_RECOVERIES:
+        looping = _crash_loop(claim, plan)
+        return await in_recorder(lambda: querysets.fail_run(execution_id, claim.fence, looping, Reason.CRASH_LOOP))
     context = ExecutionContext(
         plan,
         claim.input,
@@ -84,7 +109,7 @@ async def _walk(
     )
     _configure_tools()
     sink = RecordingSink(Run(execution_id=execution_id, fence=claim.fence, plan=plan), observe=observe)
-    with listed(execution_id, cancel):
+    with listed(Listed(claim=claim, token=cancel, sink=sink, loop=asyncio.get_running_loop())):
         try:
             _ = await execute(
                 context,
@@ -93,6 +118,7 @@ async def _walk(
                 ports=_ports(),
                 cancel=cancel,
                 scheduling=claim.scheduling,
+                progress=claim.progress,
             )
         except OwnershipLost:
             # Another owner writes the record now.
@@ -105,6 +131,17 @@ async def _walk(
                 raise
             return ended
     return True
+
+
+def _crash_loop(claim: Claim, plan: Plan) -> dict[str, object]:
+    at_work = [plan.nodes[one.node].key for one in claim.progress.nodes if one.status not in TERMINAL_NODE]
+    suspects = f" Nodes that were at work: {', '.join(at_work)}." if at_work else ""
+    return {
+        "code": "crash_loop",
+        "message": f"{claim.recoveries} engines in a row died of this execution before a node was settled.{suspects}",
+        "type": "CrashLoop",
+        "node": None,
+    }
 
 
 def _configure_tools() -> None:

@@ -23,6 +23,13 @@ class ExecutionCancelledError(EngineError):
         super().__init__(f"Execution {execution_id} was cancelled.")
 
 
+class NodeCrashedError(EngineError):
+    """Recorded for a node whose engine died while it was at work, where the work cannot be repeated."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"The engine died while node '{node}' was at work.")
+
+
 class SelfCancelledError(EngineError):
     """Raised in place of the `CancelledError` of a processor that cancelled itself."""
 

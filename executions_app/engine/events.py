@@ -19,8 +19,9 @@ class NodeStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: int
     at: datetime
     attempt_id: str
-    # Counts from 1.
+    # Counts from 1; so many of the attempts before it were retries, the others were broken off by a crash.
     number: int
+    retry_count: int = 0
     # The start of the first attempt.
     started_at: datetime
     # JSON text of the rendered input; empty where it could not be rendered.
@@ -33,6 +34,8 @@ class NodeRetrying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: int
     at: datetime
     attempt_id: str
+    # Of the attempt that failed; crashes of engines come between it and `retry_count`.
+    number: int
     attempt_outcome: AttemptOutcome
     error: ErrorInfo
     # Which retry the next attempt will be, from 1.
@@ -56,6 +59,8 @@ class NodeSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: Reason | None = None
     retry_count: int = 0
     started_at: datetime | None = None
+    # The states of its outgoing edges, in document order, a digit each (see `EdgeState`).
+    edges: str = ""
     # JSON text; empty for none.
     output: str = ""
     # JSON text of what was evaluated, what was taken, and where a skip or a stop began; empty for none.

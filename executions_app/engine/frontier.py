@@ -24,6 +24,11 @@ class Verdict:
     reason: Reason
     cause: int = -1
 
+    @property
+    def edges(self) -> EdgeState:
+        """The state of all its outgoing edges."""
+        return EdgeState.BROKEN if self.reason is Reason.UPSTREAM_FAILED else EdgeState.DEAD
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -50,9 +55,24 @@ class Frontier:
         self._open_edges: list[int] = [len(edges) for edges in plan.incoming]
         self._causes: dict[int, int] = {}
 
+    def restore(self, node: int, status: NodeStatus, states: Sequence[EdgeState], cause: int) -> None:
+        """Take over a node's terminal status and its edges' states from the record, where what follows is too."""
+        self._close(node, status)
+        if cause >= 0:
+            self._causes[node] = cause
+        for edge, state in zip(self.plan.outgoing[node], states, strict=True):
+            self.edge_states[edge] = state
+            self._open_edges[self.plan.ends[edge][1]] -= 1
+
     def begin(self) -> Step:
-        """The nodes without predecessors."""
-        return Step(ready=[node for node, edges in enumerate(self._open_edges) if not edges])
+        """The nodes whose predecessors are all terminal and that are not; at the very start those without any."""
+        return Step(
+            ready=[
+                node
+                for node, edges in enumerate(self._open_edges)
+                if not edges and self.statuses[node] is NodeStatus.PENDING
+            ]
+        )
 
     def start(self, node: int) -> None:
         """A node got its slot."""
@@ -84,8 +104,7 @@ class Frontier:
             verdicts.append(verdict)
             self._close(target, verdict.status)
             self._causes[target] = verdict.cause
-            following = EdgeState.BROKEN if verdict.reason is Reason.UPSTREAM_FAILED else EdgeState.DEAD
-            arrived.extend((edge, following) for edge in self.plan.outgoing[target])
+            arrived.extend((edge, verdict.edges) for edge in self.plan.outgoing[target])
         return Step(ready=ready, verdicts=verdicts)
 
     def stop(self, failed: int) -> Step:

@@ -106,11 +106,11 @@ def _retrying(event: NodeRetrying, key: str) -> Entry:
         level="warning",
         node=key,
         message=(
-            f"Attempt {event.retry_count} of node '{key}' failed ({event.error.message}); "
+            f"Attempt {event.number} of node '{key}' failed ({event.error.message}); "
             f"retry {event.retry_count} of {event.max_retries} in {event.delay:g} s."
         ),
         data={
-            "attempt": event.retry_count,
+            "attempt": event.number,
             "attempt_id": event.attempt_id,
             "retry_count": event.retry_count,
             "delay_ms": round(event.delay * 1000),

@@ -24,8 +24,9 @@ from executions_app.engine.events import Logged, NodeAbandoned, NodeStarted
 from executions_app.engine.failures import MESSAGE_LIMIT, printable
 from executions_app.engine.frontier import Frontier, order_of
 from executions_app.engine.ports import Ports, Sink
+from executions_app.engine.progress import NOTHING_YET, Progress
 from executions_app.engine.settling import AttemptStart, Settlement, Settler
-from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import NodePlan, Plan
 from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType, Scheduling
@@ -56,14 +57,15 @@ async def execute(
     ports: Ports,
     cancel: CancelToken,
     scheduling: Scheduling | None = None,
+    progress: Progress = NOTHING_YET,
 ) -> RunResult:
-    """Run the context's plan to its end; `scheduling` overrides the plan's.
+    """Run the context's plan to its end; `scheduling` overrides the plan's, `progress` is where it goes on.
 
     Raises `OwnershipLost` or `RecorderFailed` where the sink did, `EngineInterrupted` where one of the run's tasks
     was cancelled by somebody else; nothing more is written then, and no code of a node goes on unattended. Whatever
     nodes do is part of the result. To end a run early, use `cancel`, not the task's cancellation.
     """
-    return await _Run(context, processors, sink, ports, cancel, scheduling).to_its_end()
+    return await _Run(context, processors, sink, ports, cancel, scheduling).to_its_end(progress)
 
 
 class _Run:
@@ -99,13 +101,16 @@ class _Run:
         self._loop = asyncio.get_running_loop()
         self._thread: int = threading.get_ident()
 
-    async def to_its_end(self) -> RunResult:
-        limit = self._plan.settings.timeout_seconds
+    async def to_its_end(self, progress: Progress) -> RunResult:
+        self._settler.restore(progress)
+        ended = [one.node for one in progress.nodes if one.status in TERMINAL_NODE]
+        self._queue.extend(self._order.close(ended))
+        self._open_nodes -= len(ended)
         async with self._group:
             watcher = self._spawn(self._watch_cancel(), "watch cancel")
-            timer = None if limit is None else self._loop.call_later(float(limit), self._cancel.request, Reason.TIMEOUT)
+            timer = self._time_limit()
             try:
-                self._admit(self._frontier.begin().ready)
+                self._resume(progress)
                 _ = await self._finished.wait()
             except BaseException:
                 self._break(EngineInterrupted())
@@ -127,6 +132,43 @@ class _Run:
             context=self._context,
             statuses=self._frontier.statuses,
         )
+
+    def _time_limit(self) -> asyncio.TimerHandle | None:
+        """Of the whole execution, from its first start on."""
+        limit, began = self._plan.settings.timeout_seconds, self._context.started_at
+        if limit is None:
+            return None
+        passed = 0.0 if began is None else (self._ports.clock.now() - began).total_seconds()
+        return self._loop.call_later(max(0.0, float(limit) - passed), self._cancel.request, Reason.TIMEOUT)
+
+    def _resume(self, progress: Progress) -> None:
+        """Start what may start now: at the very start the entry nodes, else what the record leaves open."""
+        crashed = {one.node for one in progress.nodes if one.is_crashed}
+        due = {one.node: one.due_at for one in progress.nodes if one.due_at is not None}
+        now = self._ports.clock.now()
+        ready: list[int] = []
+        for node in self._frontier.begin().ready:
+            at = due.get(node)
+            if node in crashed:
+                self._frontier.start(node)
+                _ = self._spawn(self._settle_crashed(node), self._plan.nodes[node].key)
+            elif at is not None and at > now:
+                # It was admitted before it was first tried.
+                self._retries[node] = self._loop.call_later((at - now).total_seconds(), self._requeue, node)
+            else:
+                ready.append(node)
+        if not self._open_nodes:
+            self._finished.set()
+        self._admit(ready)
+
+    async def _settle_crashed(self, node: int) -> None:
+        try:
+            settlement = self._settler.crash(node)
+            await self._commit(settlement)
+        except Exception as error:  # noqa: BLE001 - as in _drive
+            self._break(error)
+            return
+        self._admit(settlement.ready)
 
     def _admit(self, ready: Iterable[int] = ()) -> None:
         """Queue what may start, and start as many as there are slots."""
@@ -198,6 +240,7 @@ class _Run:
             at=start.at,
             attempt_id=start.attempt_id,
             number=start.number,
+            retry_count=start.retry_count,
             started_at=start.first_at,
             input=text,
         )

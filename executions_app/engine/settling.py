@@ -14,17 +14,18 @@ from executions_app.engine import policy
 from executions_app.engine.attempt import Cancelled, Failed, Outcome, Succeeded
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ConditionScope, ExecutionContext, NodeScope
-from executions_app.engine.errors import ErrorInfo
+from executions_app.engine.errors import ErrorInfo, NodeCrashedError
 from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, NodeSettled
-from executions_app.engine.failures import describe
+from executions_app.engine.failures import describe, with_unknown_outcome
 from executions_app.engine.frontier import Frontier, Step, Verdict
 from executions_app.engine.ports import Ports
-from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
+from executions_app.engine.progress import Progress, decode_edges, encode_edges
+from executions_app.engine.states import TERMINAL_NODE, AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag import jsontext
-from workflows_app.dag.branching import ConditionFailed, Ending, Route, route, route_without_conditions
+from workflows_app.dag.branching import ConditionFailed, EdgeState, Ending, Route, route, route_without_conditions
 from workflows_app.dag.expressions import ExpressionError
 from workflows_app.dag.rendering import evaluate_condition, render
-from workflows_app.dag.types import JsonObject, NodeType, OnError, OnFailure
+from workflows_app.dag.types import Handle, JsonObject, NodeKey, NodeType, OnError, OnFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,11 @@ class Settlement:
 
 
 class AttemptStart(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """`number` counts from 1; `first_at` is when the node's first attempt began."""
+    """`number` counts from 1, `retry_count` from 0; `first_at` is when the node's first attempt began."""
 
     attempt_id: str
     number: int
+    retry_count: int
     at: datetime
     first_at: datetime
 
@@ -58,8 +60,9 @@ class Settler:
         self._cancel = cancel
         self._retries: dict[int, int] = {}
         self._started: dict[int, datetime] = {}
-        # The attempts that are under way.
+        # The attempts that are under way, and how many there were.
         self._attempts: dict[int, str] = {}
+        self._numbers: dict[int, int] = {}
         self._first_failure: ErrorInfo | None = None
         self._stopped_by: int | None = None
 
@@ -73,7 +76,39 @@ class Settler:
         at = self._ports.clock.now()
         attempt_id = self._attempts[node] = self._ports.new_id()
         first = self._started.setdefault(node, at)
-        return AttemptStart(attempt_id=attempt_id, number=self._retries.get(node, 0) + 1, at=at, first_at=first)
+        number = self._numbers[node] = self._numbers.get(node, 0) + 1
+        retries = self._retries.get(node, 0)
+        return AttemptStart(attempt_id=attempt_id, number=number, retry_count=retries, at=at, first_at=first)
+
+    def restore(self, progress: Progress) -> None:
+        """Go on from the record of a run that another engine began."""
+        plan = self._plan
+        for one in progress.nodes:
+            node = one.node
+            self._numbers[node], self._retries[node] = one.attempts, one.retry_count
+            if one.started_at is not None:
+                self._started[node] = one.started_at
+            if one.status not in TERMINAL_NODE:
+                continue
+            if one.output:
+                self._context.put(node, one.output)
+            cause = plan.index[NodeKey(one.cause)] if one.cause else -1
+            states = decode_edges(one.edges)
+            self._frontier.restore(node, one.status, states, cause)
+            if one.status is NodeStatus.FAILED:
+                assert one.error is not None
+                self._context.put_error(node, one.error)
+                edges = zip(plan.outgoing[node], states, strict=True)
+                handled = any(
+                    state is EdgeState.TAKEN and plan.edges[edge].handle is Handle.ERROR for edge, state in edges
+                )
+                _ = self._is_unhandled(node, one.error, handled=handled)
+
+    def crash(self, node: int) -> Settlement:
+        """Settle a node that was at work when its engine died, and whose work cannot be repeated."""
+        error = describe(NodeCrashedError(self._plan.nodes[node].key), self._plan.nodes[node])
+        error = with_unknown_outcome(error, self._plan.nodes[node])
+        return self._conclude(node, error, Reason.CRASHED, outcome=None)
 
     def settle(self, node: int, outcome: Outcome) -> Settlement:
         match outcome:
@@ -116,6 +151,7 @@ class Settler:
             node,
             NodeStatus.COMPLETED,
             attempt_outcome=AttemptOutcome.SUCCEEDED,
+            edges=_edges_of(chosen),
             output=output,
             details=self._details(node, chosen),
         )
@@ -137,6 +173,7 @@ class Settler:
             node=node,
             at=self._ports.clock.now(),
             attempt_id=self._attempts.pop(node),
+            number=self._numbers[node],
             attempt_outcome=_outcome_of(failed),
             error=error,
             retry_count=retries + 1,
@@ -152,7 +189,7 @@ class Settler:
         reason: Reason,
         output: str = "",
         condition: ConditionFailed | None = None,
-        outcome: AttemptOutcome = AttemptOutcome.SUCCEEDED,
+        outcome: AttemptOutcome | None = AttemptOutcome.SUCCEEDED,
         gave_up: str = "",
     ) -> Settlement:
         """A failure that no retry follows: offer it to the error edges, stop the run if it must.
@@ -171,11 +208,8 @@ class Settler:
         if condition is not None:
             # First the edges were tried over its output, then again over its failure.
             chosen = replace(chosen, evaluations=(*condition.evaluations, *chosen.evaluations))
-        unhandled = not continues and not chosen.handled
-        if unhandled and self._first_failure is None:
-            self._first_failure = error
+        unhandled = self._is_unhandled(node, error, handled=chosen.handled)
         if unhandled and self._plan.settings.on_failure is OnFailure.STOP:
-            self._stopped_by = node
             step = self._frontier.stop(node)
         else:
             step = self._frontier.settle(node, NodeStatus.FAILED, chosen.states)
@@ -185,12 +219,23 @@ class Settler:
             NodeStatus.FAILED,
             attempt_outcome=outcome,
             reason=reason,
+            edges=_edges_of(chosen),
             output=output,
             error=error,
             details={**details, "gave_up": gave_up} if gave_up else details,
             gave_up=gave_up,
         )
         return self._settlement((event,), step)
+
+    def _is_unhandled(self, node: int, error: ErrorInfo, *, handled: bool) -> bool:
+        """Whether a failure fails the execution. The first such is the execution's error; each may stop it."""
+        if handled or self._plan.nodes[node].on_error is OnError.CONTINUE:
+            return False
+        if self._first_failure is None:
+            self._first_failure = error
+        if self._plan.settings.on_failure is OnFailure.STOP:
+            self._stopped_by = node
+        return True
 
     def _end_cancelled(self, node: int, ended: Failed | Cancelled) -> Settlement:
         reason, cause = self._cancel.reason, ""
@@ -204,6 +249,7 @@ class Settler:
             # None where the node had its slot, and was cancelled before it began.
             attempt_outcome=_outcome_of(ended) if node in self._attempts else None,
             reason=reason,
+            edges=encode_edges([EdgeState.DEAD] * len(self._plan.outgoing[node])),
             cause=cause,
             error=ended.error,
         )
@@ -219,7 +265,8 @@ class Settler:
 
     def _verdict(self, verdict: Verdict) -> NodeSettled:
         cause = self._plan.nodes[verdict.cause].key if verdict.cause >= 0 else ""
-        return self._event(verdict.node, verdict.status, reason=verdict.reason, cause=cause)
+        edges = encode_edges([verdict.edges] * len(self._plan.outgoing[verdict.node]))
+        return self._event(verdict.node, verdict.status, reason=verdict.reason, edges=edges, cause=cause)
 
     def _details(self, node: int, chosen: Route) -> JsonObject:
         """What was evaluated and taken, for a node that had a choice."""
@@ -235,6 +282,7 @@ class Settler:
         *,
         attempt_outcome: AttemptOutcome | None = None,
         reason: Reason | None = None,
+        edges: str = "",
         cause: str = "",
         output: str = "",
         error: ErrorInfo | None = None,
@@ -252,6 +300,7 @@ class Settler:
             reason=reason,
             retry_count=self._retries.get(node, 0),
             started_at=self._started.get(node),
+            edges=edges,
             output=output,
             details=jsontext.dumps(details) if details else "",
             error=error,
@@ -280,6 +329,10 @@ class Settler:
         if not output and self._plan.output is None:
             output = self._context.outputs_by_key(self._frontier.statuses)
         return ExecutionEnded(at=self._ports.clock.now(), status=status, reason=reason, output=output, error=error)
+
+
+def _edges_of(chosen: Route) -> str:
+    return encode_edges(state for _, state in sorted(chosen.states))
 
 
 def _outcome_of(ended: Failed | Cancelled) -> AttemptOutcome:

@@ -7,9 +7,12 @@ before the predecessors are durable, more nodes at work than the execution allow
 import asyncio
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Self
 
 from executions_app.engine import journal
 from executions_app.engine.cancellation import CancelToken
@@ -23,6 +26,7 @@ from executions_app.engine.events import (
     NodeStarted,
 )
 from executions_app.engine.ports import Clock, Limits, Ports, start_of_time
+from executions_app.engine.progress import NodeProgress, Progress
 from executions_app.engine.run import RunResult, execute
 from executions_app.engine.states import (
     NODE_TRANSITIONS,
@@ -34,7 +38,7 @@ from executions_app.engine.states import (
     Reason,
 )
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import JsonObject, NodeType, Scheduling
+from workflows_app.dag.types import Effect, JsonObject, NodeType, Scheduling
 from workflows_app.processors.base import Processor
 
 # How long an event that nobody waits for may wait for company; as in the recorder.
@@ -86,6 +90,13 @@ class MemorySink:
         self.end: ExecutionEnded | None = None
         # Nodes between their start and the commit of their outcome: the slots that are held.
         self.peak_running = 0
+        # The last retry of each node.
+        self.retries: dict[int, NodeRetrying] = {}
+        self.index: dict[str, int] = {node.key: position for position, node in enumerate(plan.nodes)}
+        self._reset()
+
+    def _reset(self) -> None:
+        """What belongs to one owner."""
         self._owned = True
         self._closed: Exception | None = None
         self._events: list[Event] = []
@@ -124,9 +135,57 @@ class MemorySink:
             self.cancel_requested = True
             self._note("execution.cancel_requested", "Cancellation was requested.")
 
-    def take_over(self) -> None:
-        """Another engine claims the execution: nothing of this owner is accepted any more."""
+    def take_over(self) -> Self:
+        """The sink of the engine that claims the execution: nothing of this owner is accepted any more.
+
+        What was at work is as the claim leaves it: its attempt abandoned, the node pending, or running where its
+        work cannot be repeated.
+        """
         self._owned = False
+        successor = copy(self)
+        successor._reset()
+        for attempt in self.attempts.values():
+            if attempt.outcome is AttemptOutcome.STARTED:
+                attempt.outcome = AttemptOutcome.ABANDONED
+                if self.plan.nodes[attempt.node].effect is not Effect.AT_MOST_ONCE:
+                    self.statuses[attempt.node] = NodeStatus.PENDING
+        successor._note("execution.recovered", "Another engine goes on with the execution.")
+        return successor
+
+    def progress(self) -> Progress:
+        """Where the run stands, for the engine that took it over."""
+        attempts = Counter(attempt.node for attempt in self.attempts.values())
+        began = {self.index[key]: starts[0].started_at for key, starts in self.starts.items()}
+        nodes = [
+            NodeProgress(
+                node=settled.node,
+                status=settled.status,
+                edges=settled.edges,
+                attempts=attempts[settled.node],
+                retry_count=settled.retry_count,
+                started_at=began.get(settled.node),
+                output=settled.output,
+                error=settled.error,
+                cause=settled.cause,
+            )
+            for settled in self.settled.values()
+        ]
+        for node, status in enumerate(self.statuses):
+            if status in TERMINAL_NODE or node not in began:
+                continue
+            retry = self.retries.get(node)
+            nodes.append(
+                NodeProgress(
+                    node=node,
+                    status=NodeStatus.PENDING,
+                    attempts=attempts[node],
+                    retry_count=0 if retry is None else retry.retry_count,
+                    started_at=began[node],
+                    due_at=None if retry is None else retry.at + timedelta(seconds=retry.delay),
+                    is_crashed=status is NodeStatus.RUNNING,
+                )
+            )
+        return Progress(nodes=nodes)
 
     def fail(self, error: ErrorInfo) -> bool:
         """End the execution as its owner does where its engine gave up. False where it is no longer the owner."""
@@ -207,6 +266,7 @@ class MemorySink:
             case NodeRetrying():
                 self._move(event.node, NodeStatus.PENDING)
                 self._end_attempt(event)
+                self.retries[event.node] = event
             case NodeSettled():
                 self._move(event.node, event.status)
                 self._end_attempt(event)

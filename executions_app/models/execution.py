@@ -62,6 +62,10 @@ class WorkflowExecution(models.Model):
     fence: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
     # The number of the last journal entry.
     last_seq: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
+    # The engine that has it, until when, and how many engines in a row died of it before a node was settled.
+    claimed_by: models.CharField[str, str] = models.CharField(max_length=200, blank=True, default="")
+    lease_until: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    recoveries: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
     cancel_requested_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
     created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
     started_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
@@ -80,6 +84,11 @@ class WorkflowExecution(models.Model):
                 fields=["created_at"],
                 condition=models.Q(status__in=["pending", "running"]),
                 name="execution_open",
+            ),
+            models.Index(
+                fields=["lease_until"],
+                condition=models.Q(status="running"),
+                name="execution_lease",
             ),
         ]
         constraints = [

@@ -46,6 +46,9 @@ class NodeExecution(models.Model):
     error_message: models.TextField[str, str] = models.TextField(blank=True, default="")
     traceback: models.TextField[str, str] = models.TextField(blank=True, default="")
     details: models.Field[JsonObject | None, JsonObject | None] = JsonTextField(null=True)
+    # The states of its outgoing edges, in document order, a digit each; and when its next attempt is due.
+    edges: models.TextField[str, str] = models.TextField(blank=True, default="")
+    due_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
     started_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
     ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 

@@ -20,22 +20,16 @@ from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import Scheduling
 
 EXECUTIONS = WorkflowExecution._meta.db_table
 NODES = NodeExecution._meta.db_table
 ATTEMPTS = NodeAttempt._meta.db_table
 LOGS = ExecutionLog._meta.db_table
 
+# The second value is 0 where a node is settled, which ends a row of crashes, else 1.
 LOCK_AND_NUMBER = f"""
-    UPDATE {EXECUTIONS} SET last_seq = last_seq + %s
+    UPDATE {EXECUTIONS} SET last_seq = last_seq + %s, recoveries = recoveries * %s
     WHERE id = %s AND fence = %s AND status = 'running' RETURNING last_seq"""
-
-CLAIM = f"""
-    UPDATE {EXECUTIONS}
-    SET status = 'running', fence = fence + 1, started_at = COALESCE(started_at, %s), last_seq = last_seq + 1
-    WHERE id = %s AND status = 'pending'
-    RETURNING fence, last_seq, started_at, version_id, input, trigger_type, scheduling"""
 
 # A cancel that was asked for before the end wins, also over a node's failure; the row's lock decides which came
 # first. An end that nobody chose, such as a time limit, stays what it is.
@@ -65,18 +59,18 @@ NODE_STARTED = f"""
 
 NODE_RETRYING = f"""
     UPDATE {NODES}
-    SET status = 'pending', retry_count = %s, error = %s, error_message = %s, traceback = %s {_NODE}"""
+    SET status = 'pending', retry_count = %s, due_at = %s, error = %s, error_message = %s, traceback = %s {_NODE}"""
 
 NODE_SETTLED = f"""
     UPDATE {NODES}
     SET status = %s, reason = %s, retry_count = %s, output = %s, error = %s, error_message = %s, traceback = %s,
-        details = %s, ended_at = %s {_NODE}"""
+        details = %s, edges = %s, ended_at = %s {_NODE}"""
 
 # A start and an end that meet in one batch are one row write.
 NODE_STARTED_AND_SETTLED = f"""
     UPDATE {NODES}
     SET attempt_id = %s, input = %s, started_at = %s, status = %s, reason = %s, retry_count = %s, output = %s,
-        error = %s, error_message = %s, traceback = %s, details = %s, ended_at = %s {_NODE}"""
+        error = %s, error_message = %s, traceback = %s, details = %s, edges = %s, ended_at = %s {_NODE}"""
 
 ATTEMPT = f"""
     INSERT INTO {ATTEMPTS} (attempt_id, execution_id, "order", item, number, fence, started_at,
@@ -102,20 +96,8 @@ INSERT_LOG = f"""
 
 INSERT_NODE = f"""
     INSERT INTO {NODES} (execution_id, "order", item, key, type, name, level, status, reason, retry_count,
-                         attempt_id, error_message, traceback)
-    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '')"""
-
-
-class Claim(NamedTuple):
-    """What the owner of a run needs: the fence that it was given, and what there is to do."""
-
-    fence: int
-    started_at: datetime
-    version_id: uuid.UUID
-    # JSON text.
-    input: str
-    trigger_type: str
-    scheduling: Scheduling
+                         attempt_id, error_message, traceback, edges)
+    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '', '')"""
 
 
 class End(NamedTuple):
@@ -195,25 +177,6 @@ def write_log(
     )
 
 
-def claim(execution_id: uuid.UUID) -> Claim | None:
-    """Take a pending execution for this engine; None where it is no longer pending."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CLAIM, (db_time(now()), db_id(execution_id)))
-        row = cursor.fetchone()
-        if row is None:
-            return None
-        fence, seq, started_at, version_id, input_text, trigger_type, scheduling = row
-        write_log(cursor, execution_id, seq, "execution.running", "Execution started.", data={"fence": fence})
-    return Claim(
-        fence=fence,
-        started_at=_aware(started_at),
-        version_id=uuid.UUID(str(version_id)),
-        input=input_text,
-        trigger_type=trigger_type,
-        scheduling=Scheduling(scheduling),
-    )
-
-
 def request_cancel(execution_id: uuid.UUID) -> bool:
     """Cancel a pending execution on the spot; mark a running one for its owner. Otherwise change nothing.
 
@@ -241,13 +204,18 @@ def cancel_requested(execution_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
     return list(marked.values_list("pk", flat=True))
 
 
-def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any]) -> bool:
-    """End a run whose engine gave up: open nodes cancelled, the execution failed. False where it is not ours."""
+def is_owned(execution_id: uuid.UUID, fence: int) -> bool:
+    """Whether a run belongs to the engine with this fence, or ended while it did."""
+    return WorkflowExecution.objects.filter(pk=execution_id, fence=fence).exists()
+
+
+def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any], reason: Reason = Reason.CRASHED) -> bool:
+    """End a run that cannot go on: open nodes cancelled, the execution failed. False where it is not ours."""
     ended_at = now()
     row_id, at = db_id(execution_id), db_time(ended_at)
     failed = str(ExecutionStatus.FAILED)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK_AND_NUMBER, (0, row_id, fence))
+        cursor.execute(LOCK_AND_NUMBER, (0, 1, row_id, fence))
         row = cursor.fetchone()
         if row is None:
             return False
@@ -255,9 +223,9 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any]) -> bool
         cursor.execute(CANCEL_OPEN_NODES, (str(Reason.SHUTDOWN), at, row_id))
         keys = [key for (key,) in cursor.fetchall()]
         cursor.execute(ABANDON_ATTEMPTS, (at, row_id))
-        cursor.execute(LOCK_AND_NUMBER, (len(keys) + 1, row_id, fence))
+        cursor.execute(LOCK_AND_NUMBER, (len(keys) + 1, 1, row_id, fence))
         _log_cancelled_nodes(cursor, execution_id, keys, Reason.SHUTDOWN, first_seq=seq + 1)
-        end = End(ExecutionStatus.FAILED, Reason.CRASHED, output=None, error=jsontext.dumps(error), at=ended_at)
+        end = End(ExecutionStatus.FAILED, reason, output=None, error=jsontext.dumps(error), at=ended_at)
         cursor.execute(END, end_values(end, row_id, fence))
         write_log(
             cursor,
@@ -266,7 +234,7 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any]) -> bool
             "execution.failed",
             f"Execution failed: {error['message']}",
             level="error",
-            data={"status": failed, "reason": str(Reason.CRASHED), "error": error},
+            data={"status": failed, "reason": str(reason), "error": error},
         )
     return True
 
@@ -296,7 +264,7 @@ def _log_cancelled_nodes(
         write_log(cursor, execution_id, seq, "node.cancelled", message, node=key, data=data)
 
 
-def _aware(value: datetime | str) -> datetime:
+def aware(value: datetime | str) -> datetime:
     """A time as a raw cursor gives it: on SQLite text, or a time that does not say that it is in UTC."""
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

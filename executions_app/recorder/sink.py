@@ -46,6 +46,11 @@ class RecordingSink:
         self._hub.take_now(self)
         await durable
 
+    def lose(self) -> None:
+        """Accept nothing more, for the run has another owner; in the sink's event loop."""
+        if self._closed is None:
+            self._closed = OwnershipLost(self.run.execution_id)
+
     def request(self) -> tuple[Request, "_Answer"]:
         """Everything that waits, as one request."""
         answer = _Answer(self, self._waiting)

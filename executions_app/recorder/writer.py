@@ -7,7 +7,7 @@ to fifteen times slower here (see benchmarks).
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -63,7 +63,8 @@ def _transaction(batch: Sequence[tuple[Run, Sequence[Event]]]) -> list[Result]:
     with transaction.atomic(), connection.cursor() as cursor:
         for run, events in batch:
             row_id = querysets.db_id(run.execution_id)
-            cursor.execute(querysets.LOCK_AND_NUMBER, (len(events), row_id, run.fence))
+            crashes_kept = 0 if any(isinstance(event, NodeSettled) for event in events) else 1
+            cursor.execute(querysets.LOCK_AND_NUMBER, (len(events), crashes_kept, row_id, run.fence))
             locked = cursor.fetchone()
             if locked is None:
                 results.append(OwnershipLost(run.execution_id))
@@ -190,13 +191,14 @@ class _Rows:
         if started is not None:
             self.started.append(
                 (
-                    started.attempt_id, started.number - 1, started.input or None,
+                    started.attempt_id, started.retry_count, started.input or None,
                     self.time(started.started_at), *where,
                 )
             )  # fmt: skip
         if retrying is not None:
             error = retrying.error
-            self.retrying.append((retrying.retry_count, _error(error), error.message, error.traceback, *where))
+            due_at = self.time(retrying.at + timedelta(seconds=retrying.delay))
+            self.retrying.append((retrying.retry_count, due_at, _error(error), error.message, error.traceback, *where))
         if settled is not None:
             self.settled.append((*self._settled(settled), *where))
 
@@ -226,6 +228,7 @@ class _Rows:
             "" if error is None else error.message,
             "" if error is None else error.traceback,
             event.details or None,
+            event.edges,
             self.time(event.at),
         )
 

@@ -4,6 +4,7 @@ import asyncio
 import builtins
 from typing import cast
 
+from executions_app.engine.states import AttemptOutcome
 from executions_app.engine.testing import MemorySink
 from executions_app.simulation.scenario import Deed, Does, Scenario
 from executions_app.simulation.virtual_time import VirtualTimeLoop
@@ -23,6 +24,8 @@ class Actor:
     def __init__(self, scenario: Scenario, record: MemorySink) -> None:
         self._scenario = scenario
         self._record = record
+        # Its engine was killed: none of its code runs any more.
+        self.is_dead = False
         self.violations: list[str] = []
         self.late = 0
 
@@ -31,8 +34,17 @@ class Actor:
 
     async def process(self, call: NodeCall, prepared: JsonValue) -> object:
         del prepared
-        if call.node.effect is not Effect.NONE and call.attempt.attempt_id not in self._record.attempts:
+        if self.is_dead:
+            raise asyncio.CancelledError
+        attempts = self._record.attempts
+        if call.node.effect is not Effect.NONE and call.attempt.attempt_id not in attempts:
             self.violations.append(f"{call.node.key} was called, and its start is not on record")
+        if call.node.effect is Effect.AT_MOST_ONCE and any(
+            row.outcome in (AttemptOutcome.ABANDONED, AttemptOutcome.TIMED_OUT)
+            for row in attempts.values()
+            if self._scenario.plan.nodes[row.node] is call.node
+        ):
+            self.violations.append(f"{call.node.key} was called again after an unknown outcome")
         deed = deed_of(self._scenario, call.node.key, call.attempt.number)
         return await self._do(deed, call)
 

@@ -20,6 +20,7 @@ class Tally:
     ends: Counter[str] = field(default_factory=Counter)
     strikes: Counter[str] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
+    kills: int = 0
     late_results: int = 0
     violations: list[tuple[int, str]] = field(default_factory=list)
 
@@ -27,6 +28,7 @@ class Tally:
         self.seeds += 1
         self.violations += [(played.scenario.seed, sentence) for sentence in played.violations]
         self.strikes[played.scenario.strike] += 1
+        self.kills += played.kills
         self.late_results += played.late_results
         record = played.record
         if record is not None:
@@ -39,6 +41,7 @@ class Tally:
         yield "ended: " + _counted(self.ends)
         yield "struck: " + _counted({str(kind): self.strikes[kind] for kind in Strike if kind is not Strike.NOTHING})
         yield "attempts: " + _counted({str(kind): self.attempts[kind] for kind in AttemptOutcome})
+        yield f"engines killed: {self.kills}"
         yield f"late results refused: {self.late_results}"
         yield f"violations={len(self.violations)}"
 

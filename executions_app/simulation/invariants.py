@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, cast
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from executions_app.simulation.play import Played
 
 GRACE = 10.0
+DOWN_SECONDS = 2.0
 # Longer than all batches that can stand between a cause and its effect.
 SLACK = 3.0
 EPSILON = 1e-6
@@ -58,6 +60,7 @@ class _Checker:
         # Code that blocks the loop delays everybody.
         deeds = [deed for several in self.scenario.deeds.values() for deed in several]
         self.blocked = sum(deed.seconds for deed in deeds if deed.does is Does.BLOCK) * 4
+        self.killed = len(self.scenario.kills)
 
     def key(self, node: int) -> str:
         return self.plan.nodes[node].key
@@ -84,7 +87,8 @@ class _Checker:
         limit = self.plan.settings.timeout_seconds
         bound = [float(limit)] if limit is not None else []
         bound += [] if played.heard_at is None else [played.heard_at]
-        if bound and played.ended_at > min(bound) + GRACE + SLACK + self.blocked:
+        down = self.killed * (DOWN_SECONDS + GRACE)
+        if bound and played.ended_at > min(bound) + GRACE + SLACK + self.blocked + down:
             yield f"it was to end at {min(bound)} s and ended at {played.ended_at} s"
 
     def verdict(self) -> Iterator[str]:
@@ -120,12 +124,16 @@ class _Checker:
         """Levels in order; waits as long as they have to be; times that do not run backwards."""
         open_nodes = set(range(len(self.plan.nodes)))
         waits: dict[int, NodeRetrying] = {}
+        retries: Counter[int] = Counter()
         last_at: dict[int, Event] = {}
         for _, event in self.record.history:
             match event:
                 case NodeStarted():
                     yield from self._start(event, open_nodes, waits.pop(event.node, None))
                 case NodeRetrying():
+                    retries[event.node] += 1
+                    if event.retry_count != retries[event.node]:
+                        yield f"{self.key(event.node)}: retry {retries[event.node]} is counted as {event.retry_count}"
                     waits[event.node] = event
                     yield from self._retry(event)
                 case NodeSettled():
@@ -223,7 +231,7 @@ class _Checker:
     def _data(self, settled: NodeSettled, states: Sequence[str | None]) -> Iterator[str]:
         """A node saw what was committed, and what is on record is what its last attempt returned."""
         key = self.key(settled.node)
-        attempt = settled.retry_count + 1
+        attempt = self.record.attempts[settled.attempt_id].number
         if jsontext.loads(settled.output) != output_of(deed_of(self.scenario, key, attempt), attempt):
             yield f"{key}: its output {settled.output} is not what attempt {attempt} returned"
         expected: JsonObject = dict(self.scenario.input)
@@ -256,7 +264,7 @@ class _Checker:
                 if took < limit - EPSILON or took > limit + GRACE + late:
                     yield f"{node.key} timed out after {took} s with a limit of {limit} s"
             case AttemptOutcome.CANCELLED | AttemptOutcome.ABANDONED:
-                if self.played.heard_at is None and self.plan.settings.timeout_seconds is None:
+                if self.played.heard_at is None and self.plan.settings.timeout_seconds is None and not self._stopped():
                     yield f"{node.key}: an attempt was cancelled, and nobody asked for it"
             case AttemptOutcome.SUCCEEDED:
                 # Nothing but itself can delay code that blocks.
@@ -285,7 +293,7 @@ class _Checker:
             return
         if row.outcome is AttemptOutcome.SUCCEEDED or row.error is None:
             return
-        may = row.number <= node.retry.max_retries
+        may = settled.retry_count < node.retry.max_retries
         if may and not self._why_not_again(node, row.error.type, row.outcome):
             yield f"{node.key} was not tried again after attempt {row.number}: {settled.gave_up}"
 

@@ -10,7 +10,7 @@ from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import EngineInterrupted, ErrorInfo, OwnershipLost, names_of
 from executions_app.engine.run import RunResult, execute
-from executions_app.engine.states import Reason
+from executions_app.engine.states import TERMINAL_EXECUTION, Reason
 from executions_app.engine.testing import IllegalEvent, ports_for
 from executions_app.simulation.actors import Actor
 from executions_app.simulation.invariants import violations_of
@@ -24,6 +24,8 @@ type TaskFactory = Callable[..., asyncio.Task[Any]]
 
 # A mark in the record is heard within this time.
 POLL_SECONDS = 1.0
+# How long a run whose engine was killed is without one.
+DOWN_SECONDS = 2.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Played:
     # Code that was let go and had not ended when the run did.
     left: Sequence[str] = ()
     late_results: int = 0
+    # How many engines died under it.
+    kills: int = 0
     ended_at: float = 0.0
     violations: list[str] = field(default_factory=list)
 
@@ -53,7 +57,7 @@ def play(scenario: Scenario, *, hurt: TaskFactory | None = None) -> Played:
     played = Played(scenario=scenario, may_give_up=hurt is not None)
     loop = VirtualTimeLoop()
     try:
-        run(_play(played, loop, hurt), loop=loop)
+        run(_begin(played, loop, hurt), loop=loop)
     except Stuck as stuck:
         played.violations.append(str(stuck))
     except IllegalEvent as illegal:
@@ -63,81 +67,136 @@ def play(scenario: Scenario, *, hurt: TaskFactory | None = None) -> Played:
     return played
 
 
-async def _play(played: Played, loop: VirtualTimeLoop, hurt: TaskFactory | None) -> None:
-    scenario = played.scenario
-    record = played.record = SimulatedRecord(scenario)
-    loop.before_waiting = record.must_not_idle
-    actor, token = Actor(scenario, record), CancelToken()
-    _strike(played, record, token, loop)
-    ports = ports_for(loop, seed=scenario.seed)
-    context = ExecutionContext(scenario.plan, scenario.input, execution_id="execution-1", started_at=ports.clock.now())
-    limit = scenario.plan.settings.timeout_seconds
-    if limit is not None:
-        # Set before the engine sets its own timer for the same moment: from then on nothing has to start.
-        _ = loop.call_at(float(limit), _begin_to_end, record)
-    loop.set_task_factory(hurt)
-    try:
-        processors = {**PROCESSORS, NodeType.TOOL: actor}
-        walk = execute(context, processors=processors, sink=record, ports=ports, cancel=token)
-        played.result = await loop.create_task(walk, name="run")
-    except OwnershipLost as error:
-        played.raised = error
-    except IllegalEvent:
-        raise
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as the runner: it must still end
-        played.raised = error if isinstance(error, Exception) else EngineInterrupted()
-        kind = type(error)
-        _ = record.fail(
-            ErrorInfo(
-                code="engine_error", message=str(error), type=kind.__name__, node=None, bases=tuple(names_of(kind))
-            )
+async def _begin(played: Played, loop: VirtualTimeLoop, hurt: TaskFactory | None) -> None:
+    await _Stage(played, loop).play(hurt)
+
+
+class _Stage:
+    """One run, from its first engine to its last."""
+
+    def __init__(self, played: Played, loop: VirtualTimeLoop) -> None:
+        self._played = played
+        self._scenario = played.scenario
+        self._loop = loop
+        self._record = SimulatedRecord(played.scenario)
+        self._token = CancelToken()
+        # One for each engine.
+        self._actors: list[Actor] = []
+        self._ports = ports_for(loop, seed=played.scenario.seed)
+        self._began = self._ports.clock.now()
+
+    async def play(self, hurt: TaskFactory | None) -> None:
+        played, limit = self._played, self._scenario.plan.settings.timeout_seconds
+        self._loop.before_waiting = lambda: self._record.must_not_idle()
+        if limit is not None:
+            # Set before the engine sets its own timer for the same moment: from then on nothing has to start.
+            _ = self._loop.call_at(float(limit), self._let_end)
+        self._strike()
+        for seconds in self._scenario.kills:
+            engine = self._engine(hurt)
+            _ = await asyncio.wait({engine}, timeout=seconds)
+            if engine.done() or self._record.status in TERMINAL_EXECUTION:
+                break
+            await self._kill(engine)
+        else:
+            engine = self._engine(hurt)
+        await self._hear_end(engine)
+        played.record, played.ended_at = self._record, self._loop.time()
+        await self._outlive()
+
+    def _engine(self, hurt: TaskFactory | None) -> asyncio.Task[RunResult]:
+        """Start an engine on what the record says."""
+        self._record.attended = True
+        self._actors.append(Actor(self._scenario, self._record))
+        self._token = CancelToken()
+        if self._record.cancel_requested:
+            self._hear()
+        context = ExecutionContext(
+            self._scenario.plan, self._scenario.input, execution_id="execution-1", started_at=self._began
         )
-    finally:
-        loop.set_task_factory(None)
-    played.ended_at = loop.time()
-    await _outlive(played, actor)
+        walk = execute(
+            context,
+            processors={**PROCESSORS, NodeType.TOOL: self._actors[-1]},
+            sink=self._record,
+            ports=self._ports,
+            cancel=self._token,
+            progress=self._record.progress(),
+        )
+        self._loop.set_task_factory(hurt)
+        return self._loop.create_task(walk, name="run")
 
+    async def _kill(self, engine: asyncio.Task[RunResult]) -> None:
+        """What it has not committed is lost; after a while another engine is there."""
+        self._loop.set_task_factory(None)
+        self._record = self._record.take_over()
+        self._actors[-1].is_dead = True
+        self._played.kills += 1
+        _ = engine.cancel()
+        # Its code may see the end, which after a real kill it would not: the record must not care.
+        _ = await asyncio.wait({engine})
+        if not engine.cancelled():
+            # Taking note of it is all that is asked for.
+            _ = engine.exception()
+        await asyncio.sleep(DOWN_SECONDS)
 
-def _begin_to_end(record: SimulatedRecord) -> None:
-    record.ending = True
+    async def _hear_end(self, engine: asyncio.Task[RunResult]) -> None:
+        played = self._played
+        try:
+            played.result = await engine
+        except OwnershipLost as error:
+            played.raised = error
+        except IllegalEvent:
+            raise
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as the runner: it must still end
+            played.raised = error if isinstance(error, Exception) else EngineInterrupted()
+            kind, names = type(error).__name__, tuple(names_of(type(error)))
+            _ = self._record.fail(ErrorInfo(code="engine_error", message=str(error), type=kind, node=None, bases=names))
+        finally:
+            self._loop.set_task_factory(None)
 
+    def _let_end(self) -> None:
+        self._record.ending = True
 
-def _strike(played: Played, record: SimulatedRecord, token: CancelToken, loop: VirtualTimeLoop) -> None:
-    at = played.scenario.strike_at
+    def _strike(self) -> None:
+        loop, at = self._loop, self._scenario.strike_at
+        match self._scenario.strike:
+            case Strike.CANCEL:
+                _ = loop.call_at(at, self._cancel, 0)
+            case Strike.MARK:
+                _ = loop.call_at(at, self._cancel, POLL_SECONDS)
+            case Strike.TAKE_OVER:
+                _ = loop.call_at(at, self._take_over)
+            case _:
+                pass
 
-    def hear() -> None:
-        if played.heard_at is None and not token.requested:
-            played.heard_at = loop.time()
-        record.tell_to_end()
-        token.request(Reason.USER)
+    def _take_over(self) -> None:
+        # What has ended cannot be claimed.
+        if self._record.status not in TERMINAL_EXECUTION:
+            _ = self._record.take_over()
 
-    def cancel(heard_after: float) -> None:
-        record.request_cancel()
-        _ = loop.call_later(heard_after, hear)
+    def _cancel(self, heard_after: float) -> None:
+        self._record.request_cancel()
+        _ = self._loop.call_later(heard_after, self._hear)
 
-    match played.scenario.strike:
-        case Strike.CANCEL:
-            _ = loop.call_at(at, cancel, 0)
-        case Strike.MARK:
-            _ = loop.call_at(at, cancel, POLL_SECONDS)
-        case Strike.TAKE_OVER:
-            _ = loop.call_at(at, record.take_over)
-        case _:
-            pass
+    def _hear(self) -> None:
+        if self._played.heard_at is None and not self._token.requested:
+            self._played.heard_at = self._loop.time()
+        self._record.tell_to_end()
+        self._token.request(Reason.USER)
 
-
-async def _outlive(played: Played, actor: Actor) -> None:
-    """Wait for what was let go: whatever it returns, the record must stay as it is."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    played.left = sorted(task.get_name() for task in others)
-    played.violations += [
-        f"{task.get_name()} was left behind, and nobody let it go" for task in others - Attempt.abandoned
-    ]
-    assert played.record is not None
-    before = len(played.record.entries), played.record.status
-    if others:
-        _ = await asyncio.wait(others)
-    played.late_results = actor.late
-    played.violations += actor.violations
-    if (len(played.record.entries), played.record.status) != before:
-        played.violations.append("the record changed after its end")
+    async def _outlive(self) -> None:
+        """Wait for what was let go: whatever it returns, the record must stay as it is."""
+        played = self._played
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        played.left = sorted(task.get_name() for task in others)
+        played.violations += [
+            f"{task.get_name()} was left behind, and nobody let it go" for task in others - Attempt.abandoned
+        ]
+        before = len(self._record.entries), self._record.status
+        if others:
+            _ = await asyncio.wait(others)
+        for actor in self._actors:
+            played.late_results += actor.late
+            played.violations += actor.violations
+        if (len(self._record.entries), self._record.status) != before:
+            played.violations.append("the record changed after its end")

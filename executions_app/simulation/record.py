@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import cycle
-from typing import override
+from typing import Self, override
 
 from executions_app.engine.errors import ErrorInfo
 from executions_app.engine.events import Event, NodeRetrying, NodeSettled, NodeStarted
@@ -26,6 +26,8 @@ class SimulatedRecord(MemorySink):
         self.history: list[tuple[float, Event]] = []
         # When each of `entries` was committed.
         self.times: list[float] = []
+        # An engine is at work on it.
+        self.attended = True
         # Another engine took the execution before it had ended.
         self.lost = False
         # Nodes that were begun, durable or not, and have no outcome yet.
@@ -83,9 +85,16 @@ class SimulatedRecord(MemorySink):
         self._stamp()
 
     @override
-    def take_over(self) -> None:
+    def take_over(self) -> Self:
         self.lost = self.status not in TERMINAL_EXECUTION
-        super().take_over()
+        successor = super().take_over()
+        successor.lost = False
+        successor.before_commit = successor._count_batch
+        # What was not durable never was.
+        successor.begun = set()
+        successor.attended = False
+        successor._stamp()
+        return successor
 
     @override
     def fail(self, error: ErrorInfo) -> bool:
@@ -104,7 +113,9 @@ class SimulatedRecord(MemorySink):
 
     def must_not_idle(self) -> None:
         """Called when time is about to pass. Raises `IllegalEvent` where a node could start and a slot is free."""
-        if self.ending or self._writing or self._closed is not None or self.status in TERMINAL_EXECUTION:
+        if not self.attended or self.ending or self.status in TERMINAL_EXECUTION:
+            return
+        if self._writing or self._closed is not None:
             return
         if len(self.begun) >= self.plan.settings.max_parallel_nodes:
             return

@@ -53,7 +53,7 @@ class Deed:
 
 
 class Strike(StrEnum):
-    """What the world does to the run, once, at some time."""
+    """What the world does to the run, once, at some time, beside killing its engines."""
 
     NOTHING = "nothing"
     # Somebody asks this process to cancel.
@@ -77,6 +77,8 @@ class Scenario:
     strike: Strike
     # In seconds; for DATABASE the number of the batch that fails, from 1.
     strike_at: float
+    # After how many seconds an engine dies, engine by engine; the one after the last of them lives.
+    kills: Sequence[float]
     # How long each batch takes to be written.
     latencies: Sequence[float]
 
@@ -97,6 +99,7 @@ def scenario(seed: int) -> Scenario:
         input={"n": draw.randint(0, 6)} if draw.random() < 0.8 else {},
         deeds={node["key"]: _deeds(draw) for node in nodes if node["type"] == "tool"},
         strike=strike,
+        kills=[draw.choice((*SHORT, *LONG)) for _ in range(draw.choice((0, 0, 0, 0, 1, 1, 2, 3)))],
         strike_at=draw.randint(1, 12) if strike is Strike.DATABASE else draw.choice((*SHORT, *LONG)),
         latencies=[draw.choice((0, 0, 0, 0.125, 0.5)) for _ in range(8)],
     )

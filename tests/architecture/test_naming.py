@@ -10,8 +10,8 @@ import pytest
 from tests.architecture.source import PACKAGES, name_of, python_files, syntax_tree
 
 SUBJECTLESS = frozenset({"utils", "util", "helpers", "helper", "common", "manager", "misc"})
-# The only module that moves an execution or a node from one status to another: by compare-and-set.
-STATUS_WRITERS = frozenset({"executions_app/models/querysets.py"})
+# The only modules that move an execution or a node from one status to another: by compare-and-set.
+STATUS_WRITERS = frozenset({"executions_app/models/ownership.py", "executions_app/models/querysets.py"})
 SET_STATUS = re.compile(r"\bUPDATE\b.*\bSET\b(?:(?!\bWHERE\b).)*\bstatus\s*=", re.IGNORECASE | re.DOTALL)
 
 

@@ -11,7 +11,7 @@ from executions_app.dispatch import runner
 from executions_app.engine.errors import OwnershipLost
 from executions_app.engine.events import NodeSettled, NodeStarted
 from executions_app.engine.states import AttemptOutcome, NodeStatus
-from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, querysets
+from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, ownership, querysets
 from executions_app.recorder import thread, writer
 from executions_app.recorder.writer import Run
 from executions_app.services.start import StartRequest, start
@@ -30,7 +30,7 @@ def claimed(import_document):
 
     def claim():
         execution = start(StartRequest(target=workflow, input={})).execution
-        taken = querysets.claim(execution.id)
+        taken = ownership.claim(execution.id, "test", 30)
         run = Run(execution_id=execution.id, fence=taken.fence, plan=plan_of(execution.version))
         runs.append(run)
         return run
@@ -94,7 +94,7 @@ def test_a_batch_that_fails_is_repeated_so_that_only_the_bad_run_fails(claimed):
 
 def test_only_one_engine_can_claim_an_execution(import_document):
     execution = start(StartRequest(target=import_document(document("t>a")), input={})).execution
-    first, second = querysets.claim(execution.id), querysets.claim(execution.id)
+    first, second = ownership.claim(execution.id, "test", 30), ownership.claim(execution.id, "test", 30)
     assert first.fence == 1
     assert second is None
     querysets.fail_run(execution.id, 1, {"code": "test", "message": "over", "type": "T", "node": None})
@@ -145,7 +145,7 @@ def test_the_database_itself_refuses_a_record_that_lies(import_document, change)
 
 
 def test_an_id_that_nobody_has_is_no_claim():
-    assert querysets.claim(uuid.uuid4()) is None
+    assert ownership.claim(uuid.uuid4(), "test", 30) is None
 
 
 def test_an_observer_that_fails_hurts_no_run(import_document, caplog):

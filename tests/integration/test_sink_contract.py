@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -12,12 +13,15 @@ from executions_app.engine.events import ExecutionEnded, Logged, NodeRetrying, N
 from executions_app.engine.ports import start_of_time
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from executions_app.engine.testing import IllegalEvent, MemorySink
-from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, querysets
+from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, ownership, querysets
+from executions_app.models.ownership import Abandoned
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.writer import Run
 from executions_app.services.start import StartRequest, start
 from tests.integration.conftest import document
+from workflows_app.dag import jsontext
 from workflows_app.services.compile import plan_of
+from workflows_app.tools import tool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FAILURE = ErrorInfo(code="node_error", message="it broke", type="Broken", node="a")
@@ -34,7 +38,7 @@ class InMemory:
         self.sink.request_cancel()
 
     async def take_over(self):
-        self.sink.take_over()
+        return self.sink.take_over().progress()
 
     async def fail(self):
         return self.sink.fail(FAILURE)
@@ -51,7 +55,7 @@ class InMemory:
 
 class InDjango:
     def __init__(self, execution, plan):
-        fence = querysets.claim(execution.id).fence
+        fence = ownership.claim(execution.id, "test", 30).fence
         self._run = Run(execution_id=execution.id, fence=fence, plan=plan)
 
     @property
@@ -65,7 +69,9 @@ class InDjango:
         await in_recorder(lambda: querysets.request_cancel(self._run.execution_id))
 
     async def take_over(self):
-        await in_recorder(lambda: self._set_fence(self._run.fence + 1))
+        seen = Abandoned(self._run.execution_id, self._run.fence, "test")
+        claim = await in_recorder(lambda: ownership.reclaim(seen, "another", 30, self._run.plan))
+        return claim.progress
 
     async def fail(self):
         error = FAILURE.public()
@@ -76,11 +82,8 @@ class InDjango:
 
     def end(self):
         """Leave nothing running behind."""
-        self._set_fence(self._run.fence)
-        querysets.fail_run(self._run.execution_id, self._run.fence, FAILURE.public())
-
-    def _set_fence(self, fence):
-        WorkflowExecution.objects.filter(pk=self._run.execution_id).update(fence=fence)
+        fence = WorkflowExecution.objects.get(pk=self._run.execution_id).fence
+        querysets.fail_run(self._run.execution_id, fence, FAILURE.public())
 
     def _read(self):
         of_run = {"execution_id": self._run.execution_id}
@@ -97,9 +100,18 @@ class InDjango:
         }
 
 
+@pytest.fixture
+def effect():
+    """What the tools of the run do outside; a test may be parametrised with others."""
+    return "none"
+
+
 @pytest.fixture(params=[InMemory, InDjango], ids=["in memory", "in Django"])
-def record(request, import_document):
-    execution = start(StartRequest(target=import_document(document("t>a", "a>b")), input={})).execution
+def record(request, import_document, tools, effect):
+    """The record of a run of `t>a`, `a>b`."""
+    tool("test.effect", effect=effect)(_nothing)
+    workflow = import_document(document("t>a", "a>b", a={"tool": "test.effect"}))
+    execution = start(StartRequest(target=workflow, input={})).execution
     plan = plan_of(execution.version)
     if request.param is InMemory:
         querysets.request_cancel(execution.id)
@@ -108,6 +120,10 @@ def record(request, import_document):
     in_django = InDjango(execution, plan)
     yield in_django
     in_django.end()
+
+
+def _nothing():
+    pass
 
 
 class Events:
@@ -125,19 +141,24 @@ class Events:
 
     def retrying(self, node, number=1):
         return NodeRetrying(
-            node=node, at=self.at(), attempt_id=f"{node}-{number}", attempt_outcome=AttemptOutcome.FAILED,
-            error=FAILURE, retry_count=number, max_retries=3, delay=1,
+            node=node, at=self.at(), attempt_id=f"{node}-{number}", number=number,
+            attempt_outcome=AttemptOutcome.FAILED, error=FAILURE, retry_count=number, max_retries=3, delay=1,
         )  # fmt: skip
 
     def settled(self, node, number=1, status=NodeStatus.COMPLETED, outcome=AttemptOutcome.SUCCEEDED):
         return NodeSettled(
-            node=node, at=self.at(), status=status, attempt_id=f"{node}-{number}", attempt_outcome=outcome,
+            node=node, at=self.at(), status=status, attempt_id=f"{node}-{number}", attempt_outcome=outcome, edges="1",
             retry_count=number - 1, started_at=NOW, output='{"n":1.10}',
         )  # fmt: skip
 
     def skipped(self, node):
         return NodeSettled(
-            node=node, at=self.at(), status=NodeStatus.SKIPPED, reason=Reason.NOT_TAKEN, details='{"cause":"t"}'
+            node=node,
+            at=self.at(),
+            status=NodeStatus.SKIPPED,
+            reason=Reason.NOT_TAKEN,
+            details='{"cause":"t"}',
+            cause="t",
         )
 
     def ended(self, status=ExecutionStatus.COMPLETED, reason=None):
@@ -238,14 +259,39 @@ async def test_a_cancel_after_the_end_changes_nothing(record, events):
 
 async def test_a_superseded_owner_changes_nothing(record, events):
     await record.sink.commit([events.started(0)])
-    before = await record.read()
     await record.take_over()
+    before = await record.read()
+    assert before["journal"][-1] == ("execution.recovered", "")
     with pytest.raises(OwnershipLost):
         await record.sink.commit([events.settled(0)])
     with pytest.raises(OwnershipLost):
         await record.sink.commit([events.skipped(1)])
     assert not await record.fail()
     assert await record.read() == before
+
+
+async def test_a_new_owner_finds_where_the_run_stands(record, events):
+    await record.sink.commit([events.started(0), events.settled(0)])
+    await record.sink.commit([events.started(1)])
+    await record.sink.commit([events.retrying(1), events.skipped(2)])
+    trigger, skipped, waiting = (await record.take_over()).nodes
+    assert (trigger.node, trigger.status, trigger.edges, trigger.attempts) == (0, "completed", "1", 1)
+    assert (jsontext.loads(trigger.output), trigger.started_at) == ({"n": Decimal("1.10")}, NOW)
+    assert (skipped.node, skipped.status, skipped.cause, skipped.attempts) == (2, "skipped", "t", 0)
+    assert (waiting.node, waiting.status, waiting.attempts, waiting.retry_count) == (1, "pending", 1, 1)
+    assert not waiting.is_crashed
+    assert waiting.due_at == NOW + timedelta(seconds=1, milliseconds=3)
+
+
+@pytest.mark.parametrize(("effect", "crashed"), [("none", False), ("idempotent", False), ("at_most_once", True)])
+async def test_what_was_at_work_is_pending_again_or_crashed(record, events, effect, crashed):
+    await record.sink.commit([events.started(0), events.settled(0)])
+    await record.sink.commit([events.started(1)])
+    (_, at_work) = (await record.take_over()).nodes
+    assert (at_work.node, at_work.status, at_work.is_crashed, at_work.attempts) == (1, "pending", crashed, 1)
+    read = await record.read()
+    assert read["attempts"] == [(0, 1, "succeeded"), (1, 1, "abandoned")]
+    assert read["nodes"] == ["completed", "running" if crashed else "pending", "pending"]
 
 
 async def test_a_late_result_is_refused_and_closes_the_sink(record, events):

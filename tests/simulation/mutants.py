@@ -68,7 +68,7 @@ MUTANTS = [
         "Cancelled() if self._settler.starts_nothing_more else ",
         "",
     ),
-    Mutant("the execution has no time limit", RUN, "self._loop.call_later(float(limit)", "self._loop.call_later(1e6"),
+    Mutant("the execution has no time limit", RUN, "max(0.0, float(limit) - passed)", "1e6"),
     Mutant("code that was let go is not told of", RUN, "if outcome.let_go:", "if False:"),
     Mutant(
         "an effect is not on record before it happens",
@@ -110,13 +110,18 @@ MUTANTS = [
     Mutant("jitter takes more than all", POLICY, "return delay * random()", "return delay * (1 + random())"),
     Mutant("retry_after is ignored", POLICY, "max(wait, min(error.retry_after, LONGEST_RETRY_AFTER))", "wait"),
     Mutant("an unknown outcome is retried", FAILURES, '{_UNKNOWN}", retryable=False)', '{_UNKNOWN}")'),
-    Mutant("a continued failure fails the execution", SETTLING, "unhandled = not continues and not", "unhandled = not"),
-    Mutant("a handled failure fails the execution", SETTLING, "not continues and not chosen.handled", "not continues"),
+    Mutant(
+        "a continued failure fails the execution",
+        SETTLING,
+        "if handled or self._plan.nodes[node].on_error is OnError.CONTINUE:",
+        "if handled:",
+    ),
+    Mutant("a handled failure fails the execution", SETTLING, "if handled or self._plan", "if self._plan"),
     Mutant(
         "the last failure is taken for the first",
         SETTLING,
-        "if unhandled and self._first_failure is None:",
-        "if unhandled:",
+        "if self._first_failure is None:",
+        "if True:",
     ),
     Mutant(
         "on_failure: stop does not stop",
@@ -132,16 +137,31 @@ MUTANTS = [
     Mutant(
         "a level does not wait for the one before", FRONTIER, "(now if level <= self._current else", "(now if True else"
     ),
-    Mutant(
-        "a failure two nodes up is forgotten",
-        FRONTIER,
-        "following = EdgeState.BROKEN if",
-        "following = EdgeState.DEAD if",
-    ),
+    Mutant("a failure two nodes up is forgotten", FRONTIER, "return EdgeState.BROKEN if", "return EdgeState.DEAD if"),
     Mutant(
         "one_success runs over anything", FRONTIER, "                runs = taken\n", "                runs = True\n"
     ),
     Mutant("all_success runs over some", FRONTIER, "runs = all(state", "runs = any(state"),
+    Mutant("a recovered run counts its retries anew", SETTLING, "one.attempts, one.retry_count", "one.attempts, 0"),
+    Mutant("a recovered run forgets its first failure", SETTLING, "_ = self._is_unhandled(", "_ = bool("),
+    Mutant("a recovered run forgets the errors", SETTLING, "self._context.put_error(node, one.error)", "pass"),
+    Mutant("a recovered run forgets the outputs", SETTLING, "self._context.put(node, one.output)", "pass"),
+    Mutant(
+        "a recovered run forgets which edges were taken",
+        SETTLING,
+        "decode_edges(one.edges)",
+        "[EdgeState.TAKEN] * len(one.edges)",
+    ),
+    Mutant("a recovered run has its whole time again", RUN, "(self._ports.clock.now() - began).total_seconds()", "0.0"),
+    Mutant("a recovered run does not wait for its retries", RUN, "elif at is not None and at > now:", "elif False:"),
+    Mutant("work that cannot be repeated is repeated after a crash", RUN, "if node in crashed:", "if False:"),
+    Mutant(
+        "a crash that is settled frees nothing",
+        RUN,
+        "            return\n        self._admit(settlement.ready)\n\n    def _admit",
+        "            return\n\n    def _admit",
+    ),
+    Mutant("a recovered run forgets its levels", RUN, "self._queue.extend(self._order.close(ended))", "pass"),
     Mutant("a refused edge hands over its data", CONTEXT, "is not EdgeState.TAKEN:", "is EdgeState.OPEN:"),
     Mutant(
         "a condition that cannot be evaluated is false",

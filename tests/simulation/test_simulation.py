@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from django.core.management import call_command
 
-from executions_app.engine.states import AttemptOutcome
+from executions_app.engine.states import TERMINAL_ATTEMPT
 from executions_app.simulation import campaign
 from executions_app.simulation.campaign import simulate, trace
 from executions_app.simulation.play import Played, play
@@ -38,7 +38,8 @@ def test_no_record_is_wrong(part, figure):
 def test_everything_that_can_go_wrong_does():
     tally = simulate(range(1500))
     assert set(tally.strikes) == set(Strike)
-    assert set(tally.attempts) == set(AttemptOutcome)
+    assert set(tally.attempts) == TERMINAL_ATTEMPT
+    assert tally.kills > 300
     assert set(tally.ends) == {"completed", "failed", "cancelled", "lost to another engine"}
     assert tally.late_results > 10
     done = Counter(deed.does for seed in range(300) for deeds in scenario(seed).deeds.values() for deed in deeds)
@@ -96,11 +97,11 @@ def test_the_command_prints_its_figures(capsys):
 def test_the_command_traces_one_seed_exactly(capsys):
     printed = []
     for _ in range(2):
-        call_command("simulate", seed=17, trace=True)
+        call_command("simulate", seed=5, trace=True)
         # The last figure is of the machine.
         printed.append([line for line in capsys.readouterr().out.splitlines() if "a second" not in line])
     assert printed[0] == printed[1]
-    assert printed[0][0].startswith("seed 17: ")
+    assert printed[0][0].startswith("seed 5: ")
     assert any("node.running" in line for line in printed[0])
     assert printed[0][-1] == "violations=0"
 
