@@ -14,7 +14,7 @@ from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.running import Listed, listed
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
-from executions_app.engine.errors import OwnershipLost
+from executions_app.engine.errors import HandedBack, OwnershipLost
 from executions_app.engine.ports import Clock, Ports
 from executions_app.engine.run import execute
 from executions_app.engine.states import TERMINAL_NODE, Reason
@@ -120,6 +120,9 @@ async def _walk(claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer
                 scheduling=claim.scheduling,
                 progress=claim.progress,
             )
+        except HandedBack:
+            await in_recorder(lambda: ownership.release(execution_id, claim.fence, engine_name()))
+            return False
         except OwnershipLost:
             # Another owner writes the record now.
             return False

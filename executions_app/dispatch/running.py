@@ -45,6 +45,11 @@ class Listed:
         with suppress(RuntimeError):
             _ = self.loop.call_soon_threadsafe(self.token.request, reason)
 
+    def hand_back(self) -> None:
+        """Stop it here, for another engine to go on with. From any thread."""
+        with suppress(RuntimeError):
+            _ = self.loop.call_soon_threadsafe(self.token.hand_back)
+
     def lose(self) -> None:
         """End it here without writing anything more: it is, or may be, another engine's. From any thread."""
         with suppress(RuntimeError):
@@ -83,6 +88,21 @@ def signal_cancel(execution_id: uuid.UUID, reason: Reason = Reason.USER) -> bool
     if found is not None:
         found.cancel(reason)
     return found is not None
+
+
+def hand_back(execution_id: uuid.UUID) -> None:
+    """Hand a run back, if it is one of this process. From any thread; safe to repeat."""
+    with _lock:
+        found = _runs.get(execution_id)
+    if found is not None:
+        found.hand_back()
+
+
+def hand_back_all() -> None:
+    with _lock:
+        runs = list(_runs.values())
+    for run in runs:
+        run.hand_back()
 
 
 class _Heart:

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 from executions_app.conf import execution_settings
 from executions_app.dispatch import runner
 from executions_app.dispatch.identity import is_known_dead
+from executions_app.dispatch.running import hand_back_all
 from executions_app.models import ownership
 from executions_app.models.ownership import Abandoned
 
@@ -20,7 +21,7 @@ POLL_SECONDS = 0.5
 
 
 class Worker:
-    """`concurrency` bounds the runs at a time. `serve` returns when `stop` was called and its runs have ended."""
+    """`concurrency` bounds the runs at a time. `serve` returns when `stop` was called and its runs are handed back."""
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
@@ -29,7 +30,7 @@ class Worker:
         self._scan_at = 0.0
 
     def stop(self) -> None:
-        """Take no more runs; those that are under way go on to their end."""
+        """Take no more runs, and hand back those that are under way; their running nodes may end within the grace."""
         self._stopping.set()
 
     async def serve(self) -> None:
@@ -38,8 +39,10 @@ class Worker:
             if free:
                 await self._take(free)
             await self._pause()
-        if self._runs:
-            _ = await asyncio.wait(self._runs)
+        while self._runs:
+            # One that was just taken is not listed at once.
+            hand_back_all()
+            _ = await asyncio.wait(self._runs, timeout=POLL_SECONDS)
 
     async def _pause(self) -> None:
         """Until a run has ended, it is time to look again, or it is time to stop."""

@@ -44,6 +44,13 @@ class EngineInterrupted(EngineError):
         super().__init__("A task of the engine was cancelled from outside. Use the run's cancel token to end a run.")
 
 
+class HandedBack(EngineError):
+    """Raised when a run stopped where it stands, as it was asked to, for another engine to go on with."""
+
+    def __init__(self) -> None:
+        super().__init__("The run was handed back; another engine goes on with it.")
+
+
 class OwnershipLost(EngineError):
     """Raised by a sink when this engine no longer owns the execution: it must stop without another write."""
 

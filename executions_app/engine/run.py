@@ -19,7 +19,7 @@ import msgspec
 from executions_app.engine.attempt import Attempt, Cancelled, Outcome, Succeeded, failure
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext, NodeScope
-from executions_app.engine.errors import EngineInterrupted, ErrorInfo
+from executions_app.engine.errors import EngineInterrupted, ErrorInfo, HandedBack
 from executions_app.engine.events import Logged, NodeAbandoned, NodeStarted
 from executions_app.engine.failures import MESSAGE_LIMIT, printable
 from executions_app.engine.frontier import Frontier, order_of
@@ -62,8 +62,9 @@ async def execute(
     """Run the context's plan to its end; `scheduling` overrides the plan's, `progress` is where it goes on.
 
     Raises `OwnershipLost` or `RecorderFailed` where the sink did, `EngineInterrupted` where one of the run's tasks
-    was cancelled by somebody else; nothing more is written then, and no code of a node goes on unattended. Whatever
-    nodes do is part of the result. To end a run early, use `cancel`, not the task's cancellation.
+    was cancelled by somebody else, `HandedBack` where the token asked for it; nothing more is written then, and no code
+    of a node goes on unattended. Whatever nodes do is part of the result. To end a run early, use `cancel`, not the
+    task's cancellation.
     """
     return await _Run(context, processors, sink, ports, cancel, scheduling).to_its_end(progress)
 
@@ -91,12 +92,15 @@ class _Run:
         self._free_slots: int = self._plan.settings.max_parallel_nodes
         self._queue: deque[int] = deque()
         self._attempts: dict[int, Attempt] = {}
+        # Attempts with all that comes before and after them.
+        self._drives: set[asyncio.Task[None]] = set()
         # Nodes that wait for their next attempt.
         self._retries: dict[int, asyncio.TimerHandle] = {}
         # Nodes whose end is not committed yet.
         self._open_nodes: int = len(self._plan.nodes)
         self._broken: BaseException | None = None
         self._finished = asyncio.Event()
+        self._helpers: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
         self._thread: int = threading.get_ident()
@@ -109,6 +113,7 @@ class _Run:
         async with self._group:
             watcher = self._spawn(self._watch_cancel(), "watch cancel")
             timer = self._time_limit()
+            self._cancel.when_handed_back(self._begin_to_hand_back)
             try:
                 self._resume(progress)
                 _ = await self._finished.wait()
@@ -116,10 +121,11 @@ class _Run:
                 self._break(EngineInterrupted())
                 raise
             finally:
-                _ = watcher.cancel()
-                for handle in (timer, *self._retries.values()):
+                # There is nothing left to hand back.
+                self._cancel.when_handed_back(lambda: None)
+                for handle in (watcher, timer, *self._helpers, *self._retries.values()):
                     if handle is not None:
-                        handle.cancel()
+                        _ = handle.cancel()
         if self._broken is not None:
             raise self._broken
         end = self._settler.end()
@@ -173,13 +179,15 @@ class _Run:
     def _admit(self, ready: Iterable[int] = ()) -> None:
         """Queue what may start, and start as many as there are slots."""
         self._queue.extend(self._order.admit(ready))
-        while self._free_slots and self._queue and not self._cancel.requested:
+        while self._free_slots and self._queue and not (self._cancel.requested or self._cancel.handing_back):
             node = self._queue.popleft()
             # It may have been stopped while it waited.
             if self._frontier.statuses[node] is NodeStatus.PENDING:
                 self._free_slots -= 1
                 self._frontier.start(node)
-                _ = self._spawn(self._drive(node), self._plan.nodes[node].key)
+                drive = self._spawn(self._drive(node), self._plan.nodes[node].key)
+                self._drives.add(drive)
+                drive.add_done_callback(self._drives.discard)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A child of the run. One that is cancelled, even before its first step, would end silently."""
@@ -327,6 +335,16 @@ class _Run:
             await self._commit(settlement)
         except Exception as error:  # noqa: BLE001 - as in _drive
             self._break(error)
+
+    def _begin_to_hand_back(self) -> None:
+        self._helpers.append(self._spawn(self._hand_back(), "hand back"))
+
+    async def _hand_back(self) -> None:
+        """Let end what runs, as far as it ends in time; then stop where the record stands."""
+        if self._drives:
+            _ = await asyncio.wait(self._drives, timeout=self._ports.limits.grace)
+        if not self._finished.is_set():
+            self._break(HandedBack())
 
     def _break(self, error: BaseException) -> None:
         """The record is gone, or the engine is wrong: stop everything without another write."""

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 
 from executions_app.dispatch import runner
+from executions_app.dispatch.running import hand_back
 from executions_app.live.events import Observer
 from executions_app.models import WorkflowExecution
 from executions_app.recorder.thread import recorder
@@ -14,13 +15,28 @@ from executions_app.services.errors import AlreadyFinished
 POLL_SECONDS = 0.2
 
 
-async def run_to_its_end(execution_id: uuid.UUID, observe: Observer | None = None) -> None:
-    """Return when the execution has ended: run here, or by whoever took it before."""
-    if await runner.run(execution_id, observe=observe):
-        return
-    # There is no event to wait for: the owner is another process.
-    while not await runner.in_recorder(lambda: _is_finished(execution_id)):  # noqa: ASYNC110
+async def run_to_its_end(
+    execution_id: uuid.UUID, observe: Observer | None = None, seconds: float | None = None
+) -> bool:
+    """Return when the execution has ended: run here, or by whoever took it before.
+
+    False where it has not after so many seconds: it was handed back, and goes on in the next worker.
+    """
+    loop = asyncio.get_running_loop()
+    end = None if seconds is None else loop.time() + seconds
+    run = asyncio.create_task(runner.run(execution_id, observe=observe))
+    _ = await asyncio.wait({run}, timeout=seconds)
+    while not run.done():
+        # Between its claim and its first node it is not listed yet.
+        hand_back(execution_id)
+        _ = await asyncio.wait({run}, timeout=POLL_SECONDS)
+    _ = await run
+    # Where the owner is another process there is no event to wait for.
+    while not await runner.in_recorder(lambda: _is_finished(execution_id)):
+        if end is not None and loop.time() >= end:
+            return False
         await asyncio.sleep(POLL_SECONDS)
+    return True
 
 
 def cancel_soon(execution_id: uuid.UUID) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from executions_app.engine.attempt import Attempt
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
-from executions_app.engine.errors import EngineInterrupted, ErrorInfo, OwnershipLost, names_of
+from executions_app.engine.errors import EngineInterrupted, ErrorInfo, HandedBack, OwnershipLost, names_of
 from executions_app.engine.run import RunResult, execute
 from executions_app.engine.states import TERMINAL_EXECUTION, Reason
 from executions_app.engine.testing import IllegalEvent, ports_for
@@ -71,6 +71,10 @@ async def _begin(played: Played, loop: VirtualTimeLoop, hurt: TaskFactory | None
     await _Stage(played, loop).play(hurt)
 
 
+def _was_handed_back(engine: asyncio.Task[RunResult]) -> bool:
+    return not engine.cancelled() and isinstance(engine.exception(), HandedBack)
+
+
 class _Stage:
     """One run, from its first engine to its last."""
 
@@ -87,15 +91,20 @@ class _Stage:
 
     async def play(self, hurt: TaskFactory | None) -> None:
         played, limit = self._played, self._scenario.plan.settings.timeout_seconds
-        self._loop.before_waiting = lambda: self._record.must_not_idle()
+        self._loop.before_waiting = self._before_waiting
         if limit is not None:
             # Set before the engine sets its own timer for the same moment: from then on nothing has to start.
             _ = self._loop.call_at(float(limit), self._let_end)
         self._strike()
-        for seconds in self._scenario.kills:
+        for seconds, dies in self._scenario.kills:
             engine = self._engine(hurt)
             _ = await asyncio.wait({engine}, timeout=seconds)
-            if engine.done() or self._record.status in TERMINAL_EXECUTION:
+            if not dies:
+                # From here on it starts nothing more, whatever could run.
+                self._record.attended = False
+                self._token.hand_back()
+                _ = await asyncio.wait({engine})
+            if self._record.status in TERMINAL_EXECUTION or (engine.done() and not _was_handed_back(engine)):
                 break
             await self._kill(engine)
         else:
@@ -153,6 +162,11 @@ class _Stage:
             _ = self._record.fail(ErrorInfo(code="engine_error", message=str(error), type=kind, node=None, bases=names))
         finally:
             self._loop.set_task_factory(None)
+
+    def _before_waiting(self) -> None:
+        # An engine that is told to end, or gives up, starts nothing more.
+        if not self._token.requested:
+            self._record.must_not_idle()
 
     def _let_end(self) -> None:
         self._record.ending = True

@@ -77,8 +77,9 @@ class Scenario:
     strike: Strike
     # In seconds; for DATABASE the number of the batch that fails, from 1.
     strike_at: float
-    # After how many seconds an engine dies, engine by engine; the one after the last of them lives.
-    kills: Sequence[float]
+    # After how many seconds an engine goes, engine by engine, and whether it dies or hands the run back; the one after
+    # the last of them stays.
+    kills: Sequence[tuple[float, bool]]
     # How long each batch takes to be written.
     latencies: Sequence[float]
 
@@ -93,13 +94,14 @@ def scenario(seed: int) -> Scenario:
     strike = draw.choice(
         (Strike.NOTHING,) * 5 + (Strike.CANCEL,) * 3 + (Strike.MARK, Strike.DATABASE, Strike.TAKE_OVER)
     )
+    changes = draw.choice((0, 0, 0, 0, 1, 1, 2, 3))
     return Scenario(
         seed=seed,
         plan=plan,
         input={"n": draw.randint(0, 6)} if draw.random() < 0.8 else {},
         deeds={node["key"]: _deeds(draw) for node in nodes if node["type"] == "tool"},
         strike=strike,
-        kills=[draw.choice((*SHORT, *LONG)) for _ in range(draw.choice((0, 0, 0, 0, 1, 1, 2, 3)))],
+        kills=[(draw.choice((*SHORT, *LONG)), draw.random() < 0.6) for _ in range(changes)],
         strike_at=draw.randint(1, 12) if strike is Strike.DATABASE else draw.choice((*SHORT, *LONG)),
         latencies=[draw.choice((0, 0, 0, 0.125, 0.5)) for _ in range(8)],
     )

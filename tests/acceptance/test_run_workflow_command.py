@@ -110,8 +110,8 @@ def test_a_failed_run_exits_1_and_says_why(shell):
         (["hello", "--input", "@/nowhere.json"], "cannot be read"),
         (["hello", "--set", "name"], "--set key=value"),
         (["hello", "--set", "name=5"], "name"),
-        (["hello", "--timeout", "5"], "--timeout"),
-        (["hello", "--no-wait"], "--no-wait"),
+        (["hello", "--timeout", "soon"], "'soon' is no number of seconds for --timeout: give 0 or more."),
+        (["hello", "--timeout", "-1"], "no number of seconds"),
     ],
 )
 def test_a_request_that_is_not_valid_exits_2_with_one_line(shell, arguments, part):

@@ -140,7 +140,6 @@ def test_a_limit_that_is_none_is_refused_in_a_sentence(limit):
         ["hello", "--set", "name=\udcff"],
         ["hello", "--input", "\udcff"],
         ["hello", "--input", '{"a": "\\u0000"}'],
-        ["hello", "--timeout", ""],
         ["demo"],
     ],
 )

@@ -17,6 +17,7 @@ from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, Work
 from executions_app.models.ownership import Abandoned
 from executions_app.recorder.thread import recorder
 from executions_app.recorder.writer import Run, write
+from executions_app.services.run import run_to_its_end
 from executions_app.services.start import StartRequest, start
 from tests.architecture.source import ROOT
 from tests.eventually import eventually
@@ -235,6 +236,59 @@ def test_a_worker_takes_up_what_was_left_and_what_waits_and_stops_when_it_is_tol
     assert set(statuses.values_list("status", flat=True)) == {"completed"}
     started = WorkflowExecution.objects.filter(pk__in=[one.id for one in waiting]).order_by("started_at")
     assert [one.pk for one in started] == [one.id for one in waiting]
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_runs_back(import_document, tools):
+    begun, release = [], []
+
+    @tool("test.last", effect="at_most_once")
+    async def last(context: ToolContext) -> int:
+        begun[0].set_result(None)
+        await release[0].wait()
+        return context.number
+
+    workflow = import_document(document("t>a", "a>b", a={"tool": "test.last"}))
+    execution = start(StartRequest(target=workflow, input={})).execution
+
+    async def main():
+        begun.append(asyncio.get_running_loop().create_future())
+        release.append(asyncio.Event())
+        worker = Worker(concurrency=2)
+        serving = asyncio.create_task(worker.serve())
+        await begun[0]
+        worker.stop()
+        await asyncio.sleep(0.05)
+        # What runs may end: its effect is not lost.
+        release[0].set()
+        await serving
+
+    asyncio.run(main())
+    execution.refresh_from_db()
+    assert (execution.status, execution.claimed_by) == ("running", "")
+    assert fates(execution) == {"t": "completed", "a": "completed", "b": "pending"}
+    assert resume(execution)
+    assert (execution.status, execution.recoveries) == ("completed", 0)
+    assert NodeAttempt.objects.filter(execution=execution, order=1).count() == 1
+
+
+def test_code_that_does_not_end_in_time_is_broken_off_when_a_run_is_handed_back(import_document, settings):
+    settings.PASTETRADER = {"CANCEL_GRACE_SECONDS": 0.05}
+    sleeping = {"tool": "core.sleep", "inputs": {"seconds": 60}}
+    execution = start(StartRequest(target=import_document(document("t>a", "a>b", a=sleeping)), input={})).execution
+    assert not asyncio.run(run_to_its_end(execution.id, seconds=0.2))
+    execution.refresh_from_db()
+    assert (execution.status, execution.claimed_by) == ("running", "")
+    assert fates(execution) == {"t": "completed", "a": "running", "b": "pending"}
+    querysets.request_cancel(execution.id)
+    assert resume(execution)
+    assert execution.status == "cancelled"
+
+
+def test_a_run_that_ends_in_time_is_not_handed_back(import_document):
+    execution = start(StartRequest(target=import_document(document("t>a")), input={})).execution
+    assert asyncio.run(run_to_its_end(execution.id, seconds=30))
+    execution.refresh_from_db()
+    assert execution.status == "completed"
 
 
 def test_a_dead_process_of_this_host_is_known_to_be_dead(tmp_path):

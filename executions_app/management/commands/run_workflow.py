@@ -1,6 +1,7 @@
 """`run_workflow NAME_OR_ID_OR_FILE`: run a workflow here and wait for its end."""
 
 import asyncio
+import math
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,8 @@ from workflows_app.services.errors import DefinitionError, InvalidDefinition
 from workflows_app.services.lookup import find
 
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
+# `--timeout` ran out: the run was left to a worker.
+EXIT_RELEASED = 4
 # Ctrl-C is 130, a termination 143, as shells count.
 SIGNALLED = 128
 
@@ -33,7 +36,7 @@ SIGNALLED = 128
 class Command(WorkflowCommand):
     help = (
         "Run a workflow and wait for its end. The result goes to stdout, everything else to stderr. Exit codes: 0 "
-        "completed, 1 failed, 2 invalid or not found, 3 cancelled, 130 interrupted."
+        "completed, 1 failed, 2 invalid or not found, 3 cancelled, 4 --timeout ran out, 130 interrupted."
     )
     requires_system_checks = ()
 
@@ -53,20 +56,26 @@ class Command(WorkflowCommand):
         _ = parser.add_argument("--quiet", action="store_true", help="show no progress")
         _ = parser.add_argument("--scheduling", choices=[str(way) for way in Scheduling])
         _ = parser.add_argument("--idempotency-key", metavar="K", help="the same key brings back the same execution")
-        _ = parser.add_argument("--timeout", metavar="S", help="needs a worker to go on: not in this version")
-        _ = parser.add_argument("--no-wait", action="store_true", help="needs a worker to go on: not in this version")
+        _ = parser.add_argument(
+            "--timeout", metavar="S", help="after so many seconds leave the run to a worker; exit 4"
+        )
+        _ = parser.add_argument(
+            "--no-wait",
+            action="store_true",
+            help="leave the run to a worker; print its id, or with --json all of it",
+        )
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        for option, given in (("--timeout", options["timeout"] is not None), ("--no-wait", options["no_wait"])):
-            if given:
-                raise _invalid(
-                    f"{option} leaves the run to a worker process, which this version does not have: run without it."
-                )
+        seconds = _seconds(options["timeout"])
         execution: WorkflowExecution | None = None
         try:
             execution = self._start(options)
-            stopped_by = self._run(execution, options)
+            if options["no_wait"]:
+                shown = execution_json(execution_by_id(str(execution.id))) if options["json"] else None
+                self.stdout.write(str(execution.id) if shown is None else jsontext.pretty(shown))
+                return
+            stopped_by = self._run(execution, options, seconds)
         except KeyboardInterrupt:
             if execution is not None:
                 # Ctrl-C came before the loop listened for it: what was accepted must not stay pending.
@@ -75,6 +84,14 @@ class Command(WorkflowCommand):
         finally:
             close()
         execution = execution_by_id(str(execution.id))
+        if not execution.is_finished:
+            if options["json"]:
+                self.stdout.write(jsontext.pretty(execution_json(execution)))
+            self.stderr.write(
+                f"Execution {execution.id} has not ended within {options['timeout']} s: "
+                + "a worker goes on with it (`manage.py run_worker`)."
+            )
+            sys.exit(EXIT_RELEASED)
         self._report(execution, options)
         sys.exit(SIGNALLED + stopped_by if stopped_by else EXIT_CODES[execution.status])
 
@@ -93,14 +110,14 @@ class Command(WorkflowCommand):
         except (DefinitionError, RunError) as error:
             raise _invalid(str(error)) from error
 
-    def _run(self, execution: WorkflowExecution, options: dict[str, Any]) -> int:
+    def _run(self, execution: WorkflowExecution, options: dict[str, Any], seconds: float | None) -> int:
         """Run to the end, or wait where another process runs it. The signal that ended it, 0 for none."""
         if execution.is_finished:
             return 0
         with self._progress(execution, options) as progress:
             observe = None if progress is None else progress.observe
             with asyncio.Runner() as loop:
-                return loop.run(_run_here(execution, observe))
+                return loop.run(_run_here(execution, observe, seconds))
 
     def _progress(
         self, execution: WorkflowExecution, options: dict[str, Any]
@@ -126,7 +143,7 @@ class Command(WorkflowCommand):
         self.stdout.write(jsontext.pretty(shown if options["json"] else execution.output))
 
 
-async def _run_here(execution: WorkflowExecution, observe: Observer | None) -> int:
+async def _run_here(execution: WorkflowExecution, observe: Observer | None, seconds: float | None) -> int:
     stopped_by = 0
 
     def stop(number: int) -> None:
@@ -136,8 +153,20 @@ async def _run_here(execution: WorkflowExecution, observe: Observer | None) -> i
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    await run_to_its_end(execution.id, observe)
+    _ = await run_to_its_end(execution.id, observe, seconds)
     return stopped_by
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if 0 <= seconds < math.inf:
+        return seconds
+    raise _invalid(f"'{text}' is no number of seconds for --timeout: give 0 or more.")
 
 
 def _target(argument: str) -> Workflow | Source:
