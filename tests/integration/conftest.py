@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.queries import execution_json
 from executions_app.recorder.thread import recorder
+from executions_app.services.soundness import violations
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 from workflows_app.models import Workflow
@@ -25,6 +26,7 @@ def _recorder_is_stopped(request):
     if request.node.get_closest_marker("django_db"):
         for execution in WorkflowExecution.objects.all():
             assert_sound(execution)
+        assert list(violations()) == []
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""What must be true of every record in a database, whoever wrote it; the checks behind `engine_fsck`."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+from executions_app.conf import execution_settings
+from executions_app.engine.states import TERMINAL_EXECUTION, TERMINAL_NODE, AttemptOutcome, NodeStatus
+from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, querysets
+from workflows_app.services.compile import plan_by_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A record that is wrong. `code` names the check, `sentence` what was found."""
+
+    code: str
+    execution_id: uuid.UUID
+    sentence: str
+
+
+def violations() -> Iterator[Violation]:
+    """Everything that is wrong, check by check. Reads the whole database and changes nothing."""
+    for code, check in CHECKS.items():
+        for execution_id, sentence in check():
+            yield Violation(code=code, execution_id=execution_id, sentence=sentence)
+
+
+type _Found = Iterator[tuple[uuid.UUID, str]]
+
+
+def _without_engine() -> _Found:
+    patience = timedelta(seconds=2 * execution_settings().scan_seconds)
+    late = WorkflowExecution.objects.filter(status="running").filter(
+        Q(lease_until__isnull=True) | Q(lease_until__lt=querysets.now() - patience)
+    )
+    for id_, owner, until in late.values_list("id", "claimed_by", "lease_until"):
+        who = f"Its engine {owner} has not been heard of" if owner else "It was handed back, and nobody took it"
+        yield id_, f"{who} since {until}: start a worker."
+
+
+def _ends() -> _Found:
+    ended = Q(status__in=TERMINAL_EXECUTION)
+    wrong = WorkflowExecution.objects.filter((ended & Q(ended_at=None)) | (~ended & Q(ended_at__isnull=False)))
+    for id_, status, at in wrong.values_list("id", "status", "ended_at"):
+        yield id_, f"The execution is {status}, and its end is {at or 'not on record'}."
+
+
+def _open_nodes() -> _Found:
+    left = NodeExecution.objects.filter(execution__status__in=TERMINAL_EXECUTION).exclude(status__in=TERMINAL_NODE)
+    for id_, key, status in left.values_list("execution_id", "key", "status"):
+        yield id_, f"Node '{key}' is {status}, and the execution has ended."
+
+
+def _open_attempts() -> _Found:
+    left = NodeAttempt.objects.filter(outcome=AttemptOutcome.STARTED).filter(
+        Q(fence__lt=F("execution__fence")) | Q(execution__status__in=TERMINAL_EXECUTION)
+    )
+    for id_, attempt in left.values_list("execution_id", "attempt_id"):
+        yield id_, f"Attempt {attempt} is under way for an engine that no longer has the execution."
+
+
+def _second_successes() -> _Found:
+    twice = (
+        NodeAttempt.objects.filter(outcome=AttemptOutcome.SUCCEEDED)
+        .order_by()
+        .values("execution_id", "order", "item")
+        .annotate(times=Count("attempt_id"))
+        .filter(times__gt=1)
+    )
+    for row in twice:
+        yield row["execution_id"], f"Node {row['order']} has {row['times']} attempts that succeeded."
+
+
+def _numbers() -> _Found:
+    entries = ExecutionLog.objects.filter(execution=OuterRef("pk")).order_by().values("execution")
+
+    def of(aggregate: Any) -> Coalesce:
+        # Of an execution without entries there is no group.
+        return Coalesce(Subquery(entries.annotate(found=aggregate).values("found")), 0)
+
+    numbered = WorkflowExecution.objects.annotate(
+        entries=of(Count("seq")), first=of(Min("seq")), last=of(Max("seq"))
+    ).exclude(entries=F("last_seq"), first=1, last=F("last_seq"))
+    for id_, last_seq, count, first, last in numbered.values_list("id", "last_seq", "entries", "first", "last"):
+        yield id_, f"The journal has {count} entries from {first} to {last}, and the execution counts {last_seq}."
+
+
+def _replay() -> _Found:
+    """The journal, played again, gives the rows."""
+    for id_, status, version_id in WorkflowExecution.objects.values_list("id", "status", "version_id").iterator():
+        said = _said(id_)
+        rows = dict(NodeExecution.objects.filter(execution_id=id_).values_list("key", "status"))
+        for node in plan_by_id(version_id).nodes:
+            told = said.get(node.key, _UNTOUCHED)
+            if node.key not in rows:
+                yield id_, f"Node '{node.key}' has no row."
+            elif rows[node.key] not in told:
+                yield id_, f"Node '{node.key}' is {rows[node.key]}, and the journal says {' or '.join(told)}."
+        told = said.get("", _UNTOUCHED)
+        if status not in told:
+            yield id_, f"The execution is {status}, and the journal says {' or '.join(told)}."
+
+
+_UNTOUCHED = (str(NodeStatus.PENDING),)
+_SAYS = {"retrying": "pending", "recovered": "running"}
+# Of the execution's entries, those that move it.
+_MOVES = frozenset({"pending", "running", "recovered", *TERMINAL_EXECUTION})
+
+
+def _said(execution_id: uuid.UUID) -> Mapping[str, tuple[str, ...]]:
+    """The statuses that each node, and under the empty key the execution, may have after its journal."""
+    said: dict[str, tuple[str, ...]] = {}
+    entries = ExecutionLog.objects.filter(execution_id=execution_id).order_by("seq").values_list("event", "node")
+    for event, node in entries.iterator():
+        kind, _, what = event.partition(".")
+        if what == "recovered":
+            # What was at work is pending again, or running where it cannot be repeated.
+            said |= {key: ("pending", "running") for key, status in said.items() if key and status == ("running",)}
+        if (kind == "node" and what != "abandoned") or (kind == "execution" and what in _MOVES):
+            said[node] = (_SAYS.get(what, what),)
+    return said
+
+
+CHECKS: Mapping[str, Callable[[], _Found]] = {
+    "I1": _without_engine,
+    "I2": _ends,
+    "I3": _open_nodes,
+    "I4": _open_attempts,
+    "I5": _second_successes,
+    "I6": _replay,
+    "I7": _numbers,
+}
