@@ -5,6 +5,7 @@ of the lock of a process that is gone, however it went. Where there is no such f
 decides.
 """
 
+import atexit
 import fcntl
 import hashlib
 import os
@@ -47,9 +48,17 @@ def is_known_dead(name: str) -> bool:
 def _present(process: int) -> str:
     name = f"{_host()}/{_boot()}/{process}-{secrets.token_hex(3)}"
     # Held until the process ends: the descriptor is never closed.
-    descriptor = os.open(_lock_path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = _lock_path(name)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _ = atexit.register(_leave, process, path)
     return name
+
+
+def _leave(process: int, path: Path) -> None:
+    """A process that ends in order has given its runs back, and leaves no file."""
+    if os.getpid() == process:
+        path.unlink(missing_ok=True)
 
 
 def _host() -> str:

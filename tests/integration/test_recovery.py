@@ -298,9 +298,17 @@ def test_a_dead_process_of_this_host_is_known_to_be_dead(tmp_path):
     )
     with process:
         name = process.stdout.readline().strip()
+        path = identity._lock_path(name)
+        assert path.exists()
         assert not is_known_dead(name)
         process.kill()
         eventually(lambda: is_known_dead(name))
+    path.unlink()
+    # A process that ends in order leaves no file.
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, input="\n", capture_output=True, text=True, check=True
+    )
+    assert not identity._lock_path(ended.stdout.splitlines()[0]).exists()
     assert not is_known_dead(engine_name())
     assert not is_known_dead("elsewhere/boot/1-abc")
     host, boot, _ = name.split("/")
