@@ -155,11 +155,10 @@ def encode(value: object, node: NodePlan, limit: int) -> Outcome:
         # Twice: a result of gigabytes is refused before its text is made.
         text = None if jsontext.is_longer(value, limit) else jsontext.dumps(value)
     except jsontext.JsonError as error:
-        return failure(NodeOutputError(f"The output of node '{node.key}' is not JSON: {error}"), node)
+        return failure(NodeOutputError.not_json(node.key, error), node)
     if text is not None and len(text) <= limit:
         return Succeeded(text)
-    sentence = f"The output of node '{node.key}' has more than {limit} bytes, the limit for one output."
-    return failure(NodeOutputError(f"{sentence} Return a reference to the data instead."), node)
+    return failure(NodeOutputError.too_long(node.key, limit), node)
 
 
 def failure(error: BaseException, node: NodePlan) -> Failed:

@@ -7,12 +7,15 @@ from typing import Protocol
 
 from executions_app.engine.events import Event
 
+# How long a posted event may wait for the next commit, in seconds.
+POST_SECONDS = 0.01
+
 
 class Sink(Protocol):
     """Makes the events of one execution durable, in the order in which they are given."""
 
     def post(self, event: Event) -> None:
-        """Take an event along with the next commit. Never waits and never raises."""
+        """Take an event along with the next commit, `POST_SECONDS` later at the latest. Never waits, never raises."""
         ...
 
     async def commit(self, events: Sequence[Event]) -> None:

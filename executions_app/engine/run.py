@@ -100,7 +100,8 @@ class _Run:
         self._open_nodes: int = len(self._plan.nodes)
         self._broken: BaseException | None = None
         self._finished = asyncio.Event()
-        self._helpers: list[asyncio.Task[None]] = []
+        # Those that wait for a request to end or to hand back.
+        self._watchers: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
         self._thread: int = threading.get_ident()
@@ -111,7 +112,7 @@ class _Run:
         self._queue.extend(self._order.close(ended))
         self._open_nodes -= len(ended)
         async with self._group:
-            watcher = self._spawn(self._watch_cancel(), "watch cancel")
+            self._watchers.append(self._spawn(self._watch_cancel(), "watch cancel"))
             timer = self._time_limit()
             self._cancel.when_handed_back(self._begin_to_hand_back)
             try:
@@ -123,7 +124,7 @@ class _Run:
             finally:
                 # There is nothing left to hand back.
                 self._cancel.when_handed_back(lambda: None)
-                for handle in (watcher, timer, *self._helpers, *self._retries.values()):
+                for handle in (timer, *self._watchers, *self._retries.values()):
                     if handle is not None:
                         _ = handle.cancel()
         if self._broken is not None:
@@ -187,7 +188,6 @@ class _Run:
                 self._frontier.start(node)
                 drive = self._spawn(self._drive(node), self._plan.nodes[node].key)
                 self._drives.add(drive)
-                drive.add_done_callback(self._drives.discard)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A child of the run. One that is cancelled, even before its first step, would end silently."""
@@ -196,7 +196,8 @@ class _Run:
         return task
 
     def _notice(self, task: asyncio.Task[None]) -> None:
-        # Once the run has finished it ends its watcher itself.
+        self._drives.discard(task)
+        # Once the run has finished it ends its watchers itself.
         if task.cancelled() and not self._finished.is_set():
             self._break(EngineInterrupted())
 
@@ -337,7 +338,7 @@ class _Run:
             self._break(error)
 
     def _begin_to_hand_back(self) -> None:
-        self._helpers.append(self._spawn(self._hand_back(), "hand back"))
+        self._watchers.append(self._spawn(self._hand_back(), "hand back"))
 
     async def _hand_back(self) -> None:
         """Let end what runs, as far as it ends in time; then stop where the record stands."""

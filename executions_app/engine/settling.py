@@ -102,7 +102,7 @@ class Settler:
                 handled = any(
                     state is EdgeState.TAKEN and plan.edges[edge].handle is Handle.ERROR for edge, state in edges
                 )
-                _ = self._is_unhandled(node, one.error, handled=handled)
+                _ = self._note_failure(node, one.error, handled=handled)
 
     def crash(self, node: int) -> Settlement:
         """Settle a node that was at work when its engine died, and whose work cannot be repeated."""
@@ -208,8 +208,7 @@ class Settler:
         if condition is not None:
             # First the edges were tried over its output, then again over its failure.
             chosen = replace(chosen, evaluations=(*condition.evaluations, *chosen.evaluations))
-        unhandled = self._is_unhandled(node, error, handled=chosen.handled)
-        if unhandled and self._plan.settings.on_failure is OnFailure.STOP:
+        if self._note_failure(node, error, handled=chosen.handled):
             step = self._frontier.stop(node)
         else:
             step = self._frontier.settle(node, NodeStatus.FAILED, chosen.states)
@@ -227,14 +226,15 @@ class Settler:
         )
         return self._settlement((event,), step)
 
-    def _is_unhandled(self, node: int, error: ErrorInfo, *, handled: bool) -> bool:
-        """Whether a failure fails the execution. The first such is the execution's error; each may stop it."""
+    def _note_failure(self, node: int, error: ErrorInfo, *, handled: bool) -> bool:
+        """Keep a failure that fails the execution, the first as its error; True where it stops the run."""
         if handled or self._plan.nodes[node].on_error is OnError.CONTINUE:
             return False
         if self._first_failure is None:
             self._first_failure = error
-        if self._plan.settings.on_failure is OnFailure.STOP:
-            self._stopped_by = node
+        if self._plan.settings.on_failure is not OnFailure.STOP:
+            return False
+        self._stopped_by = node
         return True
 
     def _end_cancelled(self, node: int, ended: Failed | Cancelled) -> Settlement:

@@ -60,8 +60,6 @@ class Reason(StrEnum):
     SHUTDOWN = "shutdown"
 
 
-TERMINAL_ATTEMPT = frozenset(AttemptOutcome) - {AttemptOutcome.STARTED}
-
 EXECUTION_TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     ExecutionStatus.PENDING: frozenset({ExecutionStatus.RUNNING, ExecutionStatus.CANCELLED}),
     ExecutionStatus.RUNNING: frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}),

@@ -25,7 +25,7 @@ from executions_app.engine.events import (
     NodeSettled,
     NodeStarted,
 )
-from executions_app.engine.ports import Clock, Limits, Ports, start_of_time
+from executions_app.engine.ports import POST_SECONDS, Clock, Limits, Ports, start_of_time
 from executions_app.engine.progress import NodeProgress, Progress
 from executions_app.engine.run import RunResult, execute
 from executions_app.engine.states import (
@@ -40,9 +40,6 @@ from executions_app.engine.states import (
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import Effect, JsonObject, NodeType, Scheduling
 from workflows_app.processors.base import Processor
-
-# How long an event that nobody waits for may wait for company; as in the recorder.
-POST_SECONDS = 0.01
 
 
 class IllegalEvent(AssertionError):
@@ -92,7 +89,6 @@ class MemorySink:
         self.peak_running = 0
         # The last retry of each node.
         self.retries: dict[int, NodeRetrying] = {}
-        self.index: dict[str, int] = {node.key: position for position, node in enumerate(plan.nodes)}
         self._reset()
 
     def _reset(self) -> None:
@@ -144,18 +140,16 @@ class MemorySink:
         self._owned = False
         successor = copy(self)
         successor._reset()
-        for attempt in self.attempts.values():
-            if attempt.outcome is AttemptOutcome.STARTED:
-                attempt.outcome = AttemptOutcome.ABANDONED
-                if self.plan.nodes[attempt.node].effect is not Effect.AT_MOST_ONCE:
-                    self.statuses[attempt.node] = NodeStatus.PENDING
+        for node in self._abandon_attempts():
+            if self.plan.nodes[node].effect is not Effect.AT_MOST_ONCE:
+                self.statuses[node] = NodeStatus.PENDING
         successor._note("execution.recovered", "Another engine goes on with the execution.")
         return successor
 
     def progress(self) -> Progress:
         """Where the run stands, for the engine that took it over."""
         attempts = Counter(attempt.node for attempt in self.attempts.values())
-        began = {self.index[key]: starts[0].started_at for key, starts in self.starts.items()}
+        began = {starts[0].node: starts[0].started_at for starts in self.starts.values()}
         nodes = [
             NodeProgress(
                 node=settled.node,
@@ -195,12 +189,17 @@ class MemorySink:
             if status not in TERMINAL_NODE:
                 self.statuses[node] = NodeStatus.CANCELLED
                 self._note("node.cancelled", f"Node '{self._key(node)}' was cancelled.", self._key(node))
-        for attempt in self.attempts.values():
-            if attempt.outcome is AttemptOutcome.STARTED:
-                attempt.outcome = AttemptOutcome.ABANDONED
+        _ = self._abandon_attempts()
         self.status, self.reason, self.error = ExecutionStatus.FAILED, Reason.CRASHED, error
         self._note("execution.failed", f"Execution failed: {error.message}")
         return True
+
+    def _abandon_attempts(self) -> Sequence[int]:
+        """The nodes whose attempts were under way."""
+        open_ = [attempt for attempt in self.attempts.values() if attempt.outcome is AttemptOutcome.STARTED]
+        for attempt in open_:
+            attempt.outcome = AttemptOutcome.ABANDONED
+        return [attempt.node for attempt in open_]
 
     # How it is written.
 

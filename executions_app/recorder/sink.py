@@ -7,14 +7,12 @@ from weakref import WeakKeyDictionary
 
 from executions_app.engine.errors import OwnershipLost, RecorderFailed
 from executions_app.engine.events import Event
+from executions_app.engine.ports import POST_SECONDS
 from executions_app.live.events import Committed, Observer
 from executions_app.recorder.thread import Recorder, Request, recorder
 from executions_app.recorder.writer import Result, Run
 
 logger = logging.getLogger(__name__)
-
-# How long an event that nobody waits for may wait for company.
-POST_SECONDS = 0.01
 
 
 class RecordingSink:

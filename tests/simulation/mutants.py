@@ -126,8 +126,8 @@ MUTANTS = [
     Mutant(
         "on_failure: stop does not stop",
         SETTLING,
-        "if unhandled and self._plan.settings",
-        "if False and self._plan.settings",
+        "if self._note_failure(node, error, handled=chosen.handled):",
+        "if self._note_failure(node, error, handled=chosen.handled) and False:",
     ),
     Mutant("a node that waits for its retry counts as running", SETTLING, "        self._frontier.suspend(node)\n", ""),
     Mutant(
@@ -143,7 +143,7 @@ MUTANTS = [
     ),
     Mutant("all_success runs over some", FRONTIER, "runs = all(state", "runs = any(state"),
     Mutant("a recovered run counts its retries anew", SETTLING, "one.attempts, one.retry_count", "one.attempts, 0"),
-    Mutant("a recovered run forgets its first failure", SETTLING, "_ = self._is_unhandled(", "_ = bool("),
+    Mutant("a recovered run forgets its first failure", SETTLING, "_ = self._note_failure(", "_ = bool("),
     Mutant("a recovered run forgets the errors", SETTLING, "self._context.put_error(node, one.error)", "pass"),
     Mutant("a recovered run forgets the outputs", SETTLING, "self._context.put(node, one.output)", "pass"),
     Mutant(

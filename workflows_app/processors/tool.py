@@ -39,7 +39,7 @@ def _checked(output: object, output_schema: JsonObject, node: str) -> JsonValue:
     try:
         value = jsontext.clean(output)
     except jsontext.JsonError as error:
-        raise NodeOutputError(f"The output of node '{node}' is not JSON: {error}") from error
+        raise NodeOutputError.not_json(node, error) from error
     found = schema.violations(output_schema, value)
     if found:
         told = " ".join(f"At {_place(path)}: {sentence}" for path, sentence in found[:_TOLD])

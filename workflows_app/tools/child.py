@@ -166,7 +166,7 @@ def _result(request: _Request, arguments: bytes, answers: _Answers) -> bytes:
         # Pydantic models as well: they are dumped in mode python, which keeps Decimals.
         return jsontext.dumps(result).encode()
     except jsontext.JsonError as error:
-        raise NodeOutputError(f"The output of node '{context.node}' is not JSON: {error}") from error
+        raise NodeOutputError.not_json(context.node, error) from error
 
 
 def _prepared(request: _Request, answers: _Answers) -> "tuple[Tool, ToolContext]":

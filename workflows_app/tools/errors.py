@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from workflows_app.dag.wording import listed, quoted
 
@@ -57,6 +57,17 @@ class NodeOutputError(NodeValidationError):
     """Raised when a node returns something that is not JSON, or that does not fit its `output_schema`."""
 
     code: ClassVar[str] = "invalid_output"
+
+    @classmethod
+    def not_json(cls, node: str, error: Exception) -> Self:
+        return cls(f"The output of node '{node}' is not JSON: {error}")
+
+    @classmethod
+    def too_long(cls, node: str, limit: int) -> Self:
+        return cls(
+            f"The output of node '{node}' has more than {limit} bytes, the limit for one output. "
+            + "Return a reference to the data instead."
+        )
 
 
 class NodeConfigurationError(NodeError):

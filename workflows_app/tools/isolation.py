@@ -224,7 +224,7 @@ class _Process:
             return
         self._received += len(chunk)
         if self._received > self._limits.output_bytes + _CHUNK:
-            self._give(_too_long(self._context.node, self._limits))
+            self._give(NodeOutputError.too_long(self._context.node, self._limits.output_bytes))
             _ = self._loop.remove_reader(self._results)
             return
         # Only what is new is searched: a long line comes in hundreds of pieces.
@@ -248,7 +248,7 @@ class _Process:
         elif kind not in (child.RESULT, child.ERROR):
             self._give(self._died(_NO_ANSWER))
         elif len(text) > self._limits.output_bytes:
-            self._give(_too_long(self._context.node, self._limits))
+            self._give(NodeOutputError.too_long(self._context.node, self._limits.output_bytes))
         else:
             self._give(line)
 
@@ -370,10 +370,3 @@ def _read(descriptor: int) -> bytes | None:
         return os.read(descriptor, _CHUNK)
     except BlockingIOError:
         return None
-
-
-def _too_long(node: str, limits: ProcessLimits) -> NodeOutputError:
-    return NodeOutputError(
-        f"The output of node '{node}' has more than {limits.output_bytes} bytes, the limit for one output. "
-        + "Return a reference to the data instead."
-    )

@@ -214,8 +214,9 @@ def tool[**P, R](
     a process of its own, which can be killed: it is found there by its module and name, gets nothing but JSON and
     returns nothing but JSON. Raises `ToolDefinitionError`.
     """
-    place = _isolation(name, isolation)
-    own, stated = _effect(name, effect), frozenset(_effect(name, word) for word in effects)
+    place = _one_of(Isolation, isolation, "isolation", name)
+    own = _one_of(Effect, effect, "effect", name)
+    stated = frozenset(_one_of(Effect, word, "effect", name) for word in effects)
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
         text = description or (inspect.getdoc(function) or "").partition("\n")[0]
@@ -227,21 +228,12 @@ def tool[**P, R](
     return register
 
 
-def _effect(name: str, word: Effect | str) -> Effect:
+def _one_of[E: StrEnum](kind: type[E], word: E | str, what: str, name: str) -> E:
     try:
-        return Effect(word)
+        return kind(word)
     except ValueError:
         raise ToolDefinitionError(
-            f"The effect {quoted(word)} of tool '{name}' is none: use {listed(map(quoted, Effect))}."
-        ) from None
-
-
-def _isolation(name: str, word: Isolation | str) -> Isolation:
-    try:
-        return Isolation(word)
-    except ValueError:
-        raise ToolDefinitionError(
-            f"The isolation {quoted(word)} of tool '{name}' is none: use {listed(map(quoted, Isolation))}."
+            f"The {what} {quoted(word)} of tool '{name}' is none: use {listed(map(quoted, kind))}."
         ) from None
 
 
