@@ -12,12 +12,14 @@ SYNCED := .venv/.synced
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# The tests of the embedded default run on it, whatever the environment says.
+SQLITE := sqlite:///$(CURDIR)/var/pastetrader.sqlite3
 # Processes that run tests at the same time.
 JOBS ?= 2
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: demo-data ## set everything up and run the demo workflow on real prices
@@ -32,8 +34,13 @@ serve: demo-data var/demo_password ## the same set-up, then daphne on :8000 with
 	@exec .venv/bin/daphne -b $(HOST) -p $(PORT) pastetrader.asgi:application
 
 .PHONY: test
-test: sync ## set everything up and run every test
-	@.venv/bin/pytest -n $(JOBS) $(ARGS)
+test: sync ## set everything up and run every test: all on SQLite, what needs a database on PostgreSQL again
+	@DATABASE_URL=$(SQLITE) .venv/bin/pytest -n $(JOBS) $(ARGS)
+	@$(MAKE) --no-print-directory test-postgresql
+
+.PHONY: test-postgresql
+test-postgresql: sync ## the tests that need a database, on the PostgreSQL of DATABASE_URL, or on one that comes and goes
+	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) $(ARGS) tests/integration tests/acceptance
 
 .PHONY: check
 check: sync ## lint, format, types, import contracts, Django's checks, migrations

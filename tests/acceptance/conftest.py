@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
+from tests import databases
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,12 +29,12 @@ class Finished:
 
 
 class Shell:
-    """Runs manage.py on a database in `folder`."""
+    """Runs manage.py on the database at `url`; `folder` is for files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.environment = os.environ | {
-            "DATABASE_URL": f"sqlite:///{folder / 'test.sqlite3'}",
+            "DATABASE_URL": url,
             "DJANGO_SETTINGS_MODULE": "pastetrader.settings",
             "SECRET_KEY": "of a test",
             "PYTHONWARNINGS": "error::ResourceWarning",
@@ -69,16 +70,17 @@ class Shell:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
+def migrated(tmp_path_factory, worker_id):
     """A database with the tables and the demo workflows, made once."""
     folder = tmp_path_factory.mktemp("migrated")
-    shell = Shell(folder)
-    assert shell("migrate", "--verbosity", "0").code == 0
-    assert shell("import_workflow", *sorted(ROOT.glob("demo/*.yaml"))).code == 0
-    return folder / "test.sqlite3"
+    with databases.new(f"migrated_{worker_id}", folder) as url:
+        shell = Shell(folder, url)
+        assert shell("migrate", "--verbosity", "0").code == 0
+        assert shell("import_workflow", *sorted(ROOT.glob("demo/*.yaml"))).code == 0
+        yield url
 
 
 @pytest.fixture
-def shell(migrated, tmp_path):
-    shutil.copy(migrated, tmp_path / "test.sqlite3")
-    return Shell(tmp_path)
+def shell(migrated, tmp_path, worker_id):
+    with databases.new(f"test_{worker_id}_shell", tmp_path, copy_of=migrated) as url:
+        yield Shell(tmp_path, url)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import databases
 from tests.acceptance.conftest import ROOT, Shell
 
 HELLO = ROOT / "demo" / "hello.yaml"
@@ -93,8 +94,9 @@ def test_an_unknown_execution_is_one_line_and_exit_2(shell, identity):
 
 
 @pytest.mark.parametrize("arguments", [["run_workflow", "hello"], ["list_executions"], ["import_workflow", HELLO]])
-def test_a_database_without_tables_is_one_line_that_says_what_to_do(tmp_path, arguments):
-    done = Shell(tmp_path)(*arguments)
+def test_a_database_without_tables_is_one_line_that_says_what_to_do(tmp_path, worker_id, arguments):
+    with databases.new(f"empty_{worker_id}", tmp_path) as url:
+        done = Shell(tmp_path, url)(*arguments)
     assert done.code == 2
     assert "manage.py migrate" in done.err
     assert done.err.count("\n") == 1

@@ -4,13 +4,12 @@ import json
 import os
 import pty
 import signal
-import sqlite3
 import subprocess
-from contextlib import closing
 from decimal import Decimal
 
 import pytest
 
+from tests import databases
 from tests.acceptance.conftest import ROOT
 from tests.eventually import eventually
 from workflows_app.dag import jsontext, yamltext
@@ -284,8 +283,8 @@ def test_a_terminal_shows_a_table_and_a_pipe_plain_lines(shell):
 
 def _statuses(shell, table="workflowexecution"):
     """The statuses that are on record, read beside the product."""
-    with closing(sqlite3.connect(shell.folder / "test.sqlite3", timeout=20)) as connection:
-        return [status for (status,) in connection.execute(f"SELECT status FROM executions_app_{table}")]
+    found = databases.rows(shell.environment["DATABASE_URL"], f"SELECT status FROM executions_app_{table}")
+    return [status for (status,) in found]
 
 
 def _read(descriptor):

@@ -19,7 +19,8 @@ class WorkflowCommand(BaseCommand):
         except DatabaseError as error:
             if options.get("traceback"):
                 raise
-            reason = str(error)
+            # PostgreSQL shows the statement on further lines.
+            reason = str(error).partition("\n")[0]
             missing = "no such table" in reason or "does not exist" in reason
             advice = "Its tables are missing: run `manage.py migrate` first." if missing else "Nothing was done."
             raise CommandError(f"The database refused: {reason}. {advice}", returncode=EXIT_INVALID) from error
