@@ -21,6 +21,10 @@ class ExecutionSettings:
     scan_seconds: float
     # What tools with a process of their own may use, and what is done there before they are loaded.
     processes: Processes
+    # So many executions run at a time in a process that serves the site, or in a worker that is not told otherwise;
+    # and whether a process that serves the site runs any.
+    concurrency: int
+    engine_in_asgi: bool
     # How often a process looks whether somebody else asked for the end of one of its runs.
     cancel_poll_seconds: float
 
@@ -50,5 +54,7 @@ def execution_settings() -> ExecutionSettings:
         lease_seconds=float(configured.get("LEASE_SECONDS", 30.0)),
         heartbeat_seconds=float(configured.get("HEARTBEAT_SECONDS", 8.0)),
         scan_seconds=float(configured.get("SCAN_SECONDS", 5.0)),
+        concurrency=int(configured.get("CONCURRENCY", 32)),
+        engine_in_asgi=bool(configured.get("ENGINE_IN_ASGI", True)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
     )

@@ -82,7 +82,7 @@ class WorkflowExecutor:
         value = cast(JsonObject, jsontext.clean(dict(input_data or {})))
 
         def accept() -> uuid.UUID:
-            return start(StartRequest(target=find(str(workflow_id)), input=value)).execution.id
+            return start(StartRequest(target=find(str(workflow_id)), input=value, reserved=True)).execution.id
 
         accepting = asyncio.ensure_future(runner.in_recorder(accept))
         try:

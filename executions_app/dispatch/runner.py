@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import uuid_utils
 
-from executions_app.conf import execution_settings
+from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.running import Listed, listed
@@ -19,7 +22,7 @@ from executions_app.engine.ports import Clock, Ports
 from executions_app.engine.run import execute
 from executions_app.engine.states import TERMINAL_NODE, Reason
 from executions_app.live.events import Observer
-from executions_app.models import WorkflowExecution, ownership, querysets
+from executions_app.models import ownership, querysets
 from executions_app.models.ownership import Abandoned, Claim
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.thread import recorder
@@ -42,40 +45,67 @@ async def run(
     observe: Observer | None = None,
     cancel: CancelToken | None = None,
 ) -> bool:
-    """Run a pending execution to its end in this event loop. False where somebody else took it before.
+    """Run a pending execution to its end in this event loop. False where it did not end here.
 
     Cancelling the awaiting task cancels the execution, waits for its end, then raises `CancelledError`.
     Raises what the database raised where not even the failure could be recorded.
     """
-    return await _guarded(lambda: _claim(execution_id), cancel or CancelToken(), observe, str(execution_id))
+    return await _guarded(_Turn(lambda: _claim(execution_id), cancel or CancelToken(), observe), str(execution_id))
 
 
 async def resume(seen: Abandoned) -> bool:
-    """Go on with a run whose engine is gone, to its end. False where somebody else took it before."""
-    return await _guarded(lambda: _reclaim(seen), CancelToken(), None, str(seen.execution_id))
+    """Go on with a run whose engine is gone, to its end. False where it did not end here."""
+    return await _guarded(_Turn(lambda: _reclaim(seen), CancelToken(), None), str(seen.execution_id))
 
 
-async def _guarded(take: Callable[[], Taken], token: CancelToken, observe: Observer | None, name: str) -> bool:
+async def claim_waiting(limit: int) -> Sequence[Coroutine[Any, Any, bool]]:
+    """Take pending executions, the oldest first; each is to be run by awaiting it, as `run` does."""
+    claimed_at = time.monotonic()
+    claims = await in_recorder(
+        lambda: ownership.claim_waiting(limit, engine_name(), execution_settings().lease_seconds)
+    )
+    return [_go(claim, claimed_at) for claim in claims]
+
+
+async def _go(claim: Claim, claimed_at: float) -> bool:
+    turn = _Turn(lambda: (claim, plan_by_id(claim.version_id)), CancelToken(), None, claimed_at)
+    return await _guarded(turn, str(claim.execution_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One engine's turn at a run."""
+
+    # Called in the recorder's thread.
+    take: Callable[[], Taken]
+    cancel: CancelToken
+    observe: Observer | None
+    # By the monotonic clock, before the statement was sent.
+    claimed_at: float = field(default_factory=time.monotonic)
+
+
+async def _guarded(turn: _Turn, name: str) -> bool:
     # A task of its own: not even the claim may be torn from what follows it.
-    work = asyncio.create_task(_work(take, token, observe), name=f"execution {name}")
+    work = asyncio.create_task(_work(turn), name=f"execution {name}")
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        token.request(Reason.USER)
+        turn.cancel.request(Reason.USER)
         _ = await work
         raise
 
 
-async def _work(take: Callable[[], Taken], cancel: CancelToken, observe: Observer | None) -> bool:
-    taken = await in_recorder(take)
+async def _work(turn: _Turn) -> bool:
+    taken = await in_recorder(turn.take)
     if taken is None:
         return False
     claim, plan = taken
     if claim.cancel_requested:
-        cancel.request(Reason.USER)
-    if await _walk(claim, plan, cancel, observe):
+        turn.cancel.request(Reason.USER)
+    ended = await _walk(claim, plan, turn)
+    if ended:
         await in_recorder(lambda: announce(claim.execution_id))
-    return True
+    return ended
 
 
 async def in_recorder[T](function: Callable[[], T]) -> T:
@@ -89,12 +119,12 @@ def _claim(execution_id: uuid.UUID) -> Taken:
 
 
 def _reclaim(seen: Abandoned) -> Taken:
-    plan = plan_by_id(WorkflowExecution.objects.values_list("version_id", flat=True).get(pk=seen.execution_id))
+    plan = plan_by_id(seen.version_id)
     claim = ownership.reclaim(seen, engine_name(), execution_settings().lease_seconds, plan)
     return None if claim is None else (claim, plan)
 
 
-async def _walk(claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer | None) -> bool:
+async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
     """Walk the plan. True where the execution's end is on record and came from here."""
     execution_id = claim.execution_id
     if claim.recoveries > MAX_RECOVERIES:
@@ -107,16 +137,19 @@ async def _walk(claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer
         trigger_type=claim.trigger_type,
         started_at=claim.started_at,
     )
-    _configure_tools()
-    sink = RecordingSink(Run(execution_id=execution_id, fence=claim.fence, plan=plan), observe=observe)
-    with listed(Listed(claim=claim, token=cancel, sink=sink, loop=asyncio.get_running_loop())):
+    chosen, loop = execution_settings(), asyncio.get_running_loop()
+    _configure_tools(chosen)
+    record = Run(execution_id=execution_id, fence=claim.fence, plan=plan, seq=claim.last_seq)
+    sink = RecordingSink(record, observe=turn.observe)
+    safe_until = turn.claimed_at + chosen.lease_seconds
+    with listed(Listed(claim=claim, token=turn.cancel, sink=sink, loop=loop, safe_until=safe_until)):
         try:
             _ = await execute(
                 context,
                 processors=PROCESSORS,
                 sink=sink,
-                ports=_ports(),
-                cancel=cancel,
+                ports=_ports(loop, chosen),
+                cancel=turn.cancel,
                 scheduling=claim.scheduling,
                 progress=claim.progress,
             )
@@ -147,9 +180,8 @@ def _crash_loop(claim: Claim, plan: Plan) -> dict[str, object]:
     }
 
 
-def _configure_tools() -> None:
+def _configure_tools(chosen: ExecutionSettings) -> None:
     """The settings may have been changed since the last run."""
-    chosen = execution_settings()
     threads.pool.limit = chosen.tool_threads
     processes.limits, processes.setup = chosen.processes.limits, chosen.processes.setup
 
@@ -168,11 +200,10 @@ def _problem(error: BaseException) -> dict[str, object]:
     }
 
 
-def _ports() -> Ports:
-    loop = asyncio.get_running_loop()
+def _ports(loop: asyncio.AbstractEventLoop, chosen: ExecutionSettings) -> Ports:
     return Ports(
         clock=Clock(epoch=querysets.now(), origin=loop.time(), time=loop.time),
         random=random.random,
         new_id=lambda: str(uuid_utils.uuid7()),
-        limits=execution_settings().limits,
+        limits=chosen.limits,
     )

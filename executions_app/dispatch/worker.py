@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+import os
 import random
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+import uuid
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
 
-from django.db import DatabaseError
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch import runner
 from executions_app.dispatch.identity import is_known_dead
-from executions_app.dispatch.running import hand_back_all
+from executions_app.dispatch.running import hand_back_all, woken
 from executions_app.models import ownership
 from executions_app.models.ownership import Abandoned
 
 logger = logging.getLogger(__name__)
 
-# How often it looks for runs that wait.
+# How often it looks for runs that wait, where nobody tells it.
 POLL_SECONDS = 0.5
 
 
@@ -26,65 +32,118 @@ class Worker:
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
         self._runs: set[asyncio.Task[bool]] = set()
-        self._stopping = asyncio.Event()
+        # Runs that have a process to themselves.
+        self._suspects: dict[uuid.UUID, asyncio.subprocess.Process | None] = {}
+        self._stopping = False
+        # It is time to look: something was accepted, a run ended, or it is to stop.
+        self._news = asyncio.Event()
         self._scan_at = 0.0
+        self._refusal = ""
 
     def stop(self) -> None:
-        """Take no more runs, and hand back those that are under way; their running nodes may end within the grace."""
-        self._stopping.set()
+        """Take no more runs, and hand back those that are under way; their running nodes may end within the grace.
+
+        In the worker's event loop.
+        """
+        self._stopping = True
+        self._news.set()
 
     async def serve(self) -> None:
-        while not self._stopping.is_set():
-            free = self._concurrency - len(self._runs)
-            if free:
-                await self._take(free)
-            await self._pause()
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):
+                _ = loop.call_soon_threadsafe(self._news.set)
+
+        with woken(wake):
+            while not self._stopping:
+                await self._look()
+                await self._pause()
         while self._runs:
             # One that was just taken is not listed at once.
-            hand_back_all()
+            hand_back_all(loop)
+            for process in filter(None, self._suspects.values()):
+                with suppress(ProcessLookupError):
+                    process.terminate()
             _ = await asyncio.wait(self._runs, timeout=POLL_SECONDS)
 
     async def _pause(self) -> None:
-        """Until a run has ended, it is time to look again, or it is time to stop."""
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        _ = await asyncio.wait({stopping, *self._runs}, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        _ = stopping.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                _ = await self._news.wait()
+        self._news.clear()
 
-    async def _take(self, free: int) -> None:
+    async def _look(self) -> None:
         try:
-            for seen in await self._abandoned(free):
-                self._start(runner.resume(seen), str(seen.execution_id))
-            waiting = await runner.in_recorder(lambda: ownership.waiting(free))
-        except DatabaseError as error:
-            # It may be back at the next look.
-            logger.warning("The database does not answer this worker: %s", error)
-            return
-        for execution_id in waiting[: max(0, self._concurrency - len(self._runs))]:
-            self._start(runner.run(execution_id), str(execution_id))
+            if self._free and asyncio.get_running_loop().time() >= self._scan_at:
+                await self._take_abandoned()
+            if self._free:
+                for run in await runner.claim_waiting(self._free):
+                    self._start(run)
+        except (DatabaseError, InterfaceError) as error:
+            self._say_once(str(error).strip())
+        else:
+            self._refusal = ""
 
-    async def _abandoned(self, free: int) -> Sequence[Abandoned]:
-        now = asyncio.get_running_loop().time()
-        if now < self._scan_at:
-            return ()
+    @property
+    def _free(self) -> int:
+        return self._concurrency - len(self._runs)
+
+    async def _take_abandoned(self) -> None:
         # With jitter: workers that started together shall not look together.
-        self._scan_at = now + execution_settings().scan_seconds * random.uniform(0.8, 1.2)  # noqa: S311
-        return await runner.in_recorder(lambda: _without_engine(free))
+        pause = execution_settings().scan_seconds * random.uniform(0.8, 1.2)  # noqa: S311
+        self._scan_at = asyncio.get_running_loop().time() + pause
+        for seen in await runner.in_recorder(lambda: abandoned(self._free)):
+            if not seen.is_suspect:
+                self._start(runner.resume(seen))
+            elif seen.execution_id not in self._suspects:
+                self._suspects[seen.execution_id] = None
+                self._start(self._isolate(seen.execution_id))
 
-    def _start(self, run: Awaitable[bool], name: str) -> None:
-        task = asyncio.ensure_future(_logged(lambda: run, name))
+    async def _isolate(self, execution_id: uuid.UUID) -> bool:
+        """Go on with a run in a process of its own: should it kill that one too, no other run goes with it."""
+        command = (sys.executable, "-m", "django", "recover_executions", str(execution_id))
+        environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        logger.warning("Execution %s may have killed its engine: it gets a process of its own.", execution_id)
+        try:
+            process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
+            self._suspects[execution_id] = process
+            return await process.wait() == 0
+        finally:
+            del self._suspects[execution_id]
+
+    def _start(self, run: Coroutine[Any, Any, bool]) -> None:
+        task = asyncio.create_task(_logged(run))
         self._runs.add(task)
-        task.add_done_callback(self._runs.discard)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[bool]) -> None:
+        self._runs.discard(task)
+        self._news.set()
+
+    def _say_once(self, reason: str) -> None:
+        """A database that is away is asked again and again; that it is away is news once."""
+        if reason != self._refusal:
+            self._refusal = reason
+            logger.warning("The database does not answer, runs wait until it does: %s", reason)
 
 
-async def _logged(run: Callable[[], Awaitable[bool]], name: str) -> bool:
+async def _logged(run: Coroutine[Any, Any, bool]) -> bool:
     """A run that not even its failure could be recorded of is left to its lease."""
     try:
-        return await run()
+        return await run
+    except (DatabaseError, InterfaceError) as error:
+        reason = str(error).strip()
+        logger.warning("A run is left to the end of its lease, for the database does not answer: %s", reason)
     except Exception:
-        logger.exception("Execution %s could not go on here.", name)
-        return False
+        logger.exception("A run is left to the end of its lease.")
+    return False
 
 
-def _without_engine(limit: int) -> Sequence[Abandoned]:
+def abandoned(limit: int | None = None, ids: Sequence[uuid.UUID] = ()) -> Sequence[Abandoned]:
+    """Runs without an engine: its lease has run out, or it is known to be dead. Of these ids, or all."""
     dead = [owner for owner in ownership.owners() if is_known_dead(owner)]
-    return ownership.abandoned(dead, limit)
+    return ownership.abandoned(dead, limit, ids)

@@ -83,9 +83,9 @@ class NodeAbandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A line that a tool wrote. `level` is debug, info, warning or error."""
+    """A line that a tool wrote, or without a node the engine. `level` is debug, info, warning or error."""
 
-    node: int
+    node: int | None
     at: datetime
     level: str
     message: str

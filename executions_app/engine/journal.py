@@ -43,7 +43,7 @@ def entry_of(event: Event, plan: Plan) -> Entry:
             return Entry(
                 event="log",
                 level=event.level,
-                node=plan.nodes[event.node].key,
+                node="" if event.node is None else plan.nodes[event.node].key,
                 message=event.message,
                 data=event.data or {},
             )

@@ -60,13 +60,19 @@ class WorkflowExecution(models.Model):
     request_hash: models.CharField[str, str] = models.CharField(max_length=64, blank=True, default="")
     # +1 whenever an engine takes the execution; what an earlier owner writes is refused.
     fence: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
-    # The number of the last journal entry.
+    # The number of the last journal entry, and of the last one that its engine wrote.
     last_seq: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
-    # The engine that has it, until when, and how many engines in a row died of it before a node was settled.
+    recorded_seq: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
+    # The engine that has it, or that is about to take it while it is pending; until when; and how many engines in a
+    # row died of it before a node was settled.
     claimed_by: models.CharField[str, str] = models.CharField(max_length=200, blank=True, default="")
     lease_until: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
     recoveries: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0)
     cancel_requested_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    cancel_requested_by: models.ForeignKey[User | None, User | None] = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    cancel_reason: models.TextField[str, str] = models.TextField(blank=True, default="")
     created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
     started_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
     ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)

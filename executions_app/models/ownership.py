@@ -5,19 +5,22 @@ writes is refused. The database's clock decides about leases.
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connection
+from django.db.models.functions import Now
 
 from executions_app.engine.errors import ErrorInfo
 from executions_app.engine.progress import NOTHING_YET, NodeProgress, Progress
 from executions_app.engine.states import TERMINAL_NODE, NodeStatus
 from executions_app.models.attempt import NodeAttempt
+from executions_app.models.commits import committed
 from executions_app.models.execution import WorkflowExecution
 from executions_app.models.node_execution import NodeExecution
+from executions_app.models.notices import notify_work
 from executions_app.models.querysets import (
     ABANDON_ATTEMPTS,
     EXECUTIONS,
@@ -33,28 +36,40 @@ from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import Effect, Scheduling
 
 # Not `cancel_requested_at IS NOT NULL`: SQLite before 3.41 takes that for true in every RETURNING.
-_CLAIMED = """version_id, input, trigger_type, scheduling, fence, last_seq, started_at, recoveries,
-    cancel_requested_at"""
+_CLAIMED = """id, version_id, input, trigger_type, scheduling, fence, last_seq, started_at, recoveries,
+    cancel_requested_at, claimed_by"""
+_TAKEN = "fence = fence + 1, lease_until = {lease}, last_seq = last_seq + 1, recorded_seq = last_seq + 1"
 
 CLAIM = f"""
     UPDATE {EXECUTIONS}
-    SET status = 'running', fence = fence + 1, claimed_by = %s, lease_until = %s, last_seq = last_seq + 1,
-        started_at = COALESCE(started_at, %s)
+    SET status = 'running', claimed_by = %s, {_TAKEN}, started_at = COALESCE(started_at, %s)
     WHERE id = %s AND status = 'pending' RETURNING {_CLAIMED}"""
 
-# A lease that was given back is no crash.
+# Several engines may ask at the same time: on PostgreSQL each passes over what another one is just taking.
+CLAIM_WAITING = f"""
+    WITH oldest AS MATERIALIZED (
+        SELECT id FROM {EXECUTIONS}
+        WHERE status = 'pending' AND (lease_until IS NULL OR lease_until < {{now}})
+        ORDER BY created_at, id LIMIT %s {{skip_locked}})
+    UPDATE {EXECUTIONS}
+    SET status = 'running', claimed_by = %s, {_TAKEN}, started_at = COALESCE(started_at, %s)
+    WHERE id IN (SELECT id FROM oldest) RETURNING {_CLAIMED}"""
+
+# A lease that was given back is no crash; nor is one that this engine itself could not prolong.
 RECLAIM = f"""
     UPDATE {EXECUTIONS}
-    SET fence = fence + 1, lease_until = %s, last_seq = last_seq + 1,
-        recoveries = recoveries + CASE WHEN claimed_by = '' THEN 0 ELSE 1 END, claimed_by = %s
+    SET recoveries = recoveries + CASE WHEN claimed_by IN ('', %s) THEN 0 ELSE 1 END, claimed_by = %s, {_TAKEN}
     WHERE id = %s AND fence = %s AND status = 'running' RETURNING {_CLAIMED}"""
 
 RENEW = f"""
-    UPDATE {EXECUTIONS} SET lease_until = %s
-    WHERE claimed_by = %s AND status = 'running' RETURNING id, fence, cancel_requested_at"""
+    WITH own AS MATERIALIZED (
+        SELECT id FROM {EXECUTIONS}
+        WHERE id IN ({{ids}}) AND claimed_by = %s AND status = 'running' ORDER BY id {{lock}})
+    UPDATE {EXECUTIONS} SET lease_until = {{lease}} WHERE id IN (SELECT id FROM own)
+    RETURNING id, fence, cancel_requested_at"""
 
 RELEASE = f"""
-    UPDATE {EXECUTIONS} SET claimed_by = '', lease_until = %s
+    UPDATE {EXECUTIONS} SET claimed_by = '', lease_until = {{lease}}
     WHERE id = %s AND fence = %s AND claimed_by = %s AND status = 'running'"""
 
 REPEAT_NODE = f"""
@@ -77,6 +92,7 @@ class Claim(NamedTuple):
     # How many engines in a row died of it.
     recoveries: int
     cancel_requested: bool
+    owner: str
     progress: Progress = NOTHING_YET
 
 
@@ -94,26 +110,53 @@ class Abandoned(NamedTuple):
     execution_id: uuid.UUID
     fence: int
     owner: str
+    version_id: uuid.UUID
+    recoveries: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """An engine took it over from a dead one, and died before any of its nodes was settled."""
+        return bool(self.owner) and self.recoveries > 0
 
 
 def claim(execution_id: uuid.UUID, owner: str, lease_seconds: float) -> Claim | None:
     """Take a pending execution; None where it is no longer pending."""
-    at = now()
-    lease_until = at + timedelta(seconds=lease_seconds)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CLAIM, (owner, db_time(lease_until), db_time(at), db_id(execution_id)))
-        taken = _claim_of(execution_id, cursor)
-        if taken is not None:
-            data = {"fence": taken.fence, "owner": owner}
-            write_log(cursor, execution_id, taken.last_seq, "execution.running", "Execution started.", data=data)
-        return taken
+    taken = _claim(CLAIM.format(lease=_in(lease_seconds)), (owner, db_time(now()), db_id(execution_id)))
+    return taken[0] if taken else None
 
 
-def abandoned(dead: Sequence[str], limit: int) -> Sequence[Abandoned]:
-    """Running executions whose lease has run out, or whose owner is known to be dead; the oldest leases first."""
+def claim_waiting(limit: int, owner: str, lease_seconds: float) -> Sequence[Claim]:
+    """Take pending executions, in the order in which they were accepted."""
+    if not WorkflowExecution.objects.filter(status="pending").exists():
+        # On SQLite a change of nothing would still take the lock.
+        return ()
+    skip_locked = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    statement = CLAIM_WAITING.format(lease=_in(lease_seconds), now=_in(0), skip_locked=skip_locked)
+    return _claim(statement, (limit, owner, db_time(now())))
+
+
+def _claim(statement: str, parameters: Sequence[Any]) -> Sequence[Claim]:
+    with committed("claim"), connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        claims = [_claim_of(row) for row in cursor.fetchall()]
+        for one in claims:
+            data = {"fence": one.fence, "owner": one.owner}
+            write_log(cursor, one.execution_id, one.last_seq, "execution.running", "Execution started.", data=data)
+    # Ids are in the order of acceptance.
+    return sorted(claims, key=lambda claim: claim.execution_id)
+
+
+def abandoned(dead: Sequence[str], limit: int | None = None, ids: Sequence[uuid.UUID] = ()) -> Sequence[Abandoned]:
+    """Running executions whose lease has run out, or whose owner is known to be dead; the oldest leases first.
+
+    Where ids are given, only of these.
+    """
     found = WorkflowExecution.objects.filter(status="running")
-    gone = found.filter(lease_until__lt=now()) | found.filter(claimed_by__in=dead)
-    return [Abandoned(*row) for row in gone.order_by("lease_until").values_list("id", "fence", "claimed_by")[:limit]]
+    if ids:
+        found = found.filter(pk__in=ids)
+    gone = (found.filter(lease_until__lt=Now()) | found.filter(claimed_by__in=dead)).order_by("lease_until")
+    columns = ("id", "fence", "claimed_by", "version_id", "recoveries")
+    return [Abandoned(*row) for row in gone.values_list(*columns)[:limit]]
 
 
 def owners() -> Sequence[str]:
@@ -122,64 +165,73 @@ def owners() -> Sequence[str]:
     return list(found.values_list("claimed_by", flat=True).distinct())
 
 
-def waiting(limit: int) -> Sequence[uuid.UUID]:
-    """Executions that nobody has taken yet, in the order in which they were accepted."""
-    found = WorkflowExecution.objects.filter(status="pending").order_by("created_at", "id")
-    return list(found.values_list("id", flat=True)[:limit])
-
-
 def reclaim(seen: Abandoned, owner: str, lease_seconds: float, plan: Plan) -> Claim | None:
     """Take a run whose owner is gone, with where it stands; None where somebody else was first.
 
     In the same transaction what was at work is put right: its attempt is abandoned, and it is pending again unless
     its work cannot be repeated.
     """
-    lease_until = db_time(now() + timedelta(seconds=lease_seconds))
     row_id = db_id(seen.execution_id)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(RECLAIM, (lease_until, owner, row_id, seen.fence))
-        taken = _claim_of(seen.execution_id, cursor)
-        if taken is None:
+    with committed("reclaim"), connection.cursor() as cursor:
+        cursor.execute(RECLAIM.format(lease=_in(lease_seconds)), (owner, owner, row_id, seen.fence))
+        row = cursor.fetchone()
+        if row is None:
             return None
+        taken = _claim_of(row)
         cursor.execute(ABANDON_ATTEMPTS, (db_time(now()), row_id))
         at_work = NodeExecution.objects.filter(execution_id=seen.execution_id, status=NodeStatus.RUNNING)
         orders: list[int] = list(at_work.values_list("order", flat=True))
         for order in orders:
             if plan.nodes[order].effect is not Effect.AT_MOST_ONCE:
                 cursor.execute(REPEAT_NODE, (row_id, order))
-        message = (
-            f"Engine {owner} goes on with the execution; {seen.owner} died."
-            if seen.owner
-            else f"Engine {owner} goes on with the execution, which was handed back."
-        )
+        message = f"Engine {owner} goes on with the execution{_why(seen, owner)}."
         data = {"fence": taken.fence, "owner": owner, "before": seen.owner, "recoveries": taken.recoveries}
         write_log(cursor, seen.execution_id, taken.last_seq, "execution.recovered", message, level="warning", data=data)
-        return taken._replace(progress=progress_of(seen.execution_id))
+        progress = progress_of(seen.execution_id)
+    return taken._replace(progress=progress)
 
 
-def renew(owner: str, lease_seconds: float) -> Sequence[Renewed]:
-    """Prolong the leases of all runs of an owner: those that are still its own."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(RENEW, (db_time(now() + timedelta(seconds=lease_seconds)), owner))
+def _why(seen: Abandoned, owner: str) -> str:
+    if not seen.owner:
+        return ", which was handed back"
+    return ", whose lease it had lost" if seen.owner == owner else f"; {seen.owner} died"
+
+
+def renew(execution_ids: Sequence[uuid.UUID], owner: str, lease_seconds: float) -> Sequence[Renewed]:
+    """Prolong the leases of these runs: those that are still the owner's."""
+    statement = RENEW.format(
+        lease=_in(lease_seconds),
+        ids=", ".join(["%s"] * len(execution_ids)),
+        lock="FOR UPDATE" if connection.features.has_select_for_update else "",
+    )
+    with committed("renew"), connection.cursor() as cursor:
+        cursor.execute(statement, (*map(db_id, execution_ids), owner))
         return [Renewed(uuid.UUID(str(id_)), fence, wanted is not None) for id_, fence, wanted in cursor.fetchall()]
 
 
 def release(execution_id: uuid.UUID, fence: int, owner: str) -> None:
     """Give a run back: whoever looks next may take it at once."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(RELEASE, (db_time(now()), db_id(execution_id), fence, owner))
+    with committed("release"), connection.cursor() as cursor:
+        cursor.execute(RELEASE.format(lease=_in(0)), (db_id(execution_id), fence, owner))
+        notify_work(cursor)
+
+
+def _in(seconds: float) -> str:
+    """The moment so many seconds from now, by the database's clock, as SQL. SQLite has no clock but this host's."""
+    if connection.vendor == "sqlite":
+        return f"'{db_time(now() + timedelta(seconds=seconds))}'"
+    # Not `now()`, which stands still in a transaction.
+    return f"clock_timestamp() + interval '{seconds} seconds'"
 
 
 def progress_of(execution_id: uuid.UUID) -> Progress:
     """Where a run stands, from its rows, which nobody else changes meanwhile."""
-    tries: dict[int, int] = {}
-    for order in NodeAttempt.objects.filter(execution_id=execution_id).values_list("order", flat=True):
-        tries[order] = tries.get(order, 0) + 1
+    tries = Counter(NodeAttempt.objects.filter(execution_id=execution_id).values_list("order", flat=True))
     touched = NodeExecution.objects.filter(execution_id=execution_id).exclude(status="pending", started_at=None)
     rows = [_Row(*row) for row in touched.values_list(*_Row._fields)]
     # Nulls last: what has not ended.
     rows.sort(key=lambda row: (row.ended_at is None, row.ended_at or row.started_at, row.order))
-    return Progress(nodes=[_node_progress(row, tries.get(row.order, 0)) for row in rows])
+    return Progress(nodes=[_node_progress(row, tries[row.order]) for row in rows])
 
 
 class _Row(NamedTuple):
@@ -216,13 +268,10 @@ def _node_progress(row: _Row, attempts: int) -> NodeProgress:
     )
 
 
-def _claim_of(execution_id: uuid.UUID, cursor: CursorWrapper) -> Claim | None:
-    row = cursor.fetchone()
-    if row is None:
-        return None
-    version_id, input_text, trigger_type, scheduling, fence, last_seq, started_at, recoveries, cancelled = row
+def _claim_of(row: tuple[Any, ...]) -> Claim:
+    id_, version_id, input_text, trigger_type, scheduling, fence, last_seq, started_at, recoveries, cancel, owner = row
     return Claim(
-        execution_id=execution_id,
+        execution_id=uuid.UUID(str(id_)),
         version_id=uuid.UUID(str(version_id)),
         input=input_text,
         trigger_type=trigger_type,
@@ -231,5 +280,6 @@ def _claim_of(execution_id: uuid.UUID, cursor: CursorWrapper) -> Claim | None:
         last_seq=last_seq,
         started_at=aware(started_at),
         recoveries=recoveries,
-        cancel_requested=cancelled is not None,
+        cancel_requested=cancel is not None,
+        owner=owner,
     )

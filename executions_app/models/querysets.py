@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from executions_app.models.attempt import NodeAttempt
+from executions_app.models.bulk import Columns, ManyRows, insert, unnest, update
+from executions_app.models.commits import committed
 from executions_app.models.execution import WorkflowExecution
 from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
+from executions_app.models.notices import notify_cancel
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 
@@ -26,61 +29,92 @@ NODES = NodeExecution._meta.db_table
 ATTEMPTS = NodeAttempt._meta.db_table
 LOGS = ExecutionLog._meta.db_table
 
-# The second value is 0 where a node is settled, which ends a row of crashes, else 1.
-LOCK_AND_NUMBER = f"""
-    UPDATE {EXECUTIONS} SET last_seq = last_seq + %s, recoveries = recoveries * %s
-    WHERE id = %s AND fence = %s AND status = 'running' RETURNING last_seq"""
+# Checks the fence, locks the execution and allocates the journal's numbers. `kept` is 0 where a node is settled, which
+# ends a row of crashes, else 1. On PostgreSQL rows are locked in one order by all that lock several.
+_NUMBERED: Columns = [("count", "int"), ("kept", "int"), ("id", "uuid"), ("fence", "int")]
+LOCK_AND_NUMBER = ManyRows(
+    sqlite=f"""
+    UPDATE {EXECUTIONS}
+    SET last_seq = last_seq + v."count", recorded_seq = last_seq + v."count", recoveries = recoveries * v.kept
+    FROM (SELECT %s AS "count", %s AS kept, %s AS id, %s AS fence) AS v
+    WHERE {EXECUTIONS}.id = v.id AND {EXECUTIONS}.fence = v.fence AND status = 'running'
+    RETURNING {EXECUTIONS}.id, last_seq""",
+    postgresql=f"""
+    WITH v AS (SELECT * FROM {unnest(_NUMBERED)}), locked AS MATERIALIZED (
+        SELECT e.id FROM {EXECUTIONS} AS e JOIN v USING (id, fence)
+        WHERE e.status = 'running' ORDER BY e.id FOR UPDATE OF e)
+    UPDATE {EXECUTIONS} AS e
+    SET last_seq = e.last_seq + v."count", recorded_seq = e.last_seq + v."count", recoveries = e.recoveries * v.kept
+    FROM v JOIN locked USING (id) WHERE e.id = v.id RETURNING e.id, e.last_seq""",
+)
+
+# Where the reply to a commit was lost: what the owner with this fence has on record.
+RECORDED = f"SELECT recorded_seq, status FROM {EXECUTIONS} WHERE id = %s AND fence = %s"
 
 # A cancel that was asked for before the end wins, also over a node's failure; the row's lock decides which came
 # first. An end that nobody chose, such as a time limit, stays what it is.
-_CANCELLED = "cancel_requested_at IS NOT NULL AND %s IN ('', 'node_error')"
-END = f"""
+_ENDED: Columns = [
+    ("status", "text"), ("reason", "text"), ("output", "text"), ("error", "text"), ("ended_at", "timestamptz"),
+    ("id", "uuid"), ("fence", "int"),
+]  # fmt: skip
+_CANCELLED = "cancel_requested_at IS NOT NULL AND v.reason IN ('', 'node_error')"
+_END = f"""
     UPDATE {EXECUTIONS}
-    SET status = CASE WHEN {_CANCELLED} THEN 'cancelled' ELSE %s END,
-        reason = CASE WHEN {_CANCELLED} THEN 'user' ELSE %s END,
-        output = %s, error = %s, ended_at = %s
-    WHERE id = %s AND fence = %s AND status = 'running' RETURNING status"""
+    SET status = CASE WHEN {_CANCELLED} THEN 'cancelled' ELSE v.status END,
+        reason = CASE WHEN {_CANCELLED} THEN 'user' ELSE v.reason END,
+        output = v.output, error = v.error, ended_at = v.ended_at
+    FROM %s
+    WHERE {EXECUTIONS}.id = v.id AND {EXECUTIONS}.fence = v.fence AND {EXECUTIONS}.status = 'running'
+    RETURNING {EXECUTIONS}.id, {EXECUTIONS}.status"""
+END = ManyRows(
+    sqlite=_END % f"(SELECT {', '.join(f'%s AS {name}' for name, _ in _ENDED)}) AS v",
+    postgresql=_END % unnest(_ENDED),
+)
 
 CANCEL_PENDING = f"""
     UPDATE {EXECUTIONS}
-    SET status = 'cancelled', reason = 'user', cancel_requested_at = %s, ended_at = %s,
+    SET status = 'cancelled', reason = 'user', cancel_requested_at = %s, cancel_requested_by_id = %s,
+        cancel_reason = %s, ended_at = %s,
         last_seq = last_seq + (SELECT COUNT(*) FROM {NODES} WHERE execution_id = %s) + 2
     WHERE id = %s AND status = 'pending' RETURNING last_seq"""
 
 REQUEST_CANCEL = f"""
-    UPDATE {EXECUTIONS} SET cancel_requested_at = %s, last_seq = last_seq + 1
+    UPDATE {EXECUTIONS}
+    SET cancel_requested_at = %s, cancel_requested_by_id = %s, cancel_reason = %s, last_seq = last_seq + 1
     WHERE id = %s AND status = 'running' AND cancel_requested_at IS NULL RETURNING last_seq"""
 
-_NODE = "WHERE execution_id = %s AND \"order\" = %s AND item = -1 AND status IN ('pending', 'running')"
+_NODE: Columns = [("execution_id", "uuid"), ("order", "int")]
+_OPEN = f"{NODES}.item = -1 AND {NODES}.status IN ('pending', 'running')"
+_START: Columns = [("attempt_id", "text"), ("input", "text"), ("started_at", "timestamptz")]
+_ERROR: Columns = [("error", "text"), ("error_message", "text"), ("traceback", "text")]
+_SETTLE: Columns = [
+    ("status", "text"), ("reason", "text"), ("retry_count", "int"), ("output", "text"), *_ERROR,
+    ("details", "text"), ("edges", "text"), ("ended_at", "timestamptz"),
+]  # fmt: skip
 
-NODE_STARTED = f"""
-    UPDATE {NODES}
-    SET status = 'running', attempt_id = %s, retry_count = %s, input = %s, started_at = %s {_NODE}"""
-
-NODE_RETRYING = f"""
-    UPDATE {NODES}
-    SET status = 'pending', retry_count = %s, due_at = %s, error = %s, error_message = %s, traceback = %s {_NODE}"""
-
-NODE_SETTLED = f"""
-    UPDATE {NODES}
-    SET status = %s, reason = %s, retry_count = %s, output = %s, error = %s, error_message = %s, traceback = %s,
-        details = %s, edges = %s, ended_at = %s {_NODE}"""
-
+NODE_STARTED = update(NODES, [*_START, ("retry_count", "int")], fixed="status = 'running'", keys=_NODE, only=_OPEN)
+NODE_RETRYING = update(
+    NODES,
+    [("retry_count", "int"), ("due_at", "timestamptz"), *_ERROR],
+    fixed="status = 'pending'",
+    keys=_NODE,
+    only=_OPEN,
+)
+NODE_SETTLED = update(NODES, _SETTLE, keys=_NODE, only=_OPEN)
 # A start and an end that meet in one batch are one row write.
-NODE_STARTED_AND_SETTLED = f"""
-    UPDATE {NODES}
-    SET attempt_id = %s, input = %s, started_at = %s, status = %s, reason = %s, retry_count = %s, output = %s,
-        error = %s, error_message = %s, traceback = %s, details = %s, edges = %s, ended_at = %s {_NODE}"""
+NODE_STARTED_AND_SETTLED = update(NODES, [*_START, *_SETTLE], keys=_NODE, only=_OPEN)
 
-ATTEMPT = f"""
-    INSERT INTO {ATTEMPTS} (attempt_id, execution_id, "order", item, number, fence, started_at,
-                            outcome, error, traceback, ended_at)
-    VALUES (%s, %s, %s, -1, %s, %s, %s, %s, %s, %s, %s)"""
-
+_ATTEMPT_END: Columns = [("outcome", "text"), ("error", "text"), ("traceback", "text"), ("ended_at", "timestamptz")]
+ATTEMPT = insert(
+    ATTEMPTS,
+    [
+        ("attempt_id", "text"), ("execution_id", "uuid"), ("order", "int"), ("number", "int"), ("fence", "int"),
+        ("started_at", "timestamptz"), *_ATTEMPT_END,
+    ],
+    fixed="item", values="-1",
+)  # fmt: skip
 # A late result finds no attempt that is under way.
-ATTEMPT_ENDED = f"""
-    UPDATE {ATTEMPTS} SET outcome = %s, error = %s, traceback = %s, ended_at = %s
-    WHERE attempt_id = %s AND outcome = 'started'"""
+ATTEMPT_ENDED = update(ATTEMPTS, _ATTEMPT_END, keys=[("attempt_id", "text")], only=f"{ATTEMPTS}.outcome = 'started'")
 
 ABANDON_ATTEMPTS = f"""
     UPDATE {ATTEMPTS} SET outcome = '{AttemptOutcome.ABANDONED}', ended_at = %s
@@ -90,14 +124,23 @@ CANCEL_OPEN_NODES = f"""
     UPDATE {NODES} SET status = 'cancelled', reason = %s, ended_at = %s
     WHERE execution_id = %s AND status IN ('pending', 'running') RETURNING key"""
 
-INSERT_LOG = f"""
-    INSERT INTO {LOGS} (execution_id, seq, event, level, node, message, data, at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+INSERT_LOG = insert(
+    LOGS,
+    [
+        ("execution_id", "uuid"), ("seq", "int"), ("event", "text"), ("level", "text"), ("node", "text"),
+        ("message", "text"), ("data", "text"), ("at", "timestamptz"),
+    ],
+)  # fmt: skip
 
-INSERT_NODE = f"""
-    INSERT INTO {NODES} (execution_id, "order", item, key, type, name, level, status, reason, retry_count,
-                         attempt_id, error_message, traceback, edges)
-    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '', '')"""
+INSERT_NODE = insert(
+    NODES,
+    [
+        ("execution_id", "uuid"), ("order", "int"), ("key", "text"), ("type", "text"), ("name", "text"),
+        ("level", "int"),
+    ],
+    fixed="item, status, reason, retry_count, attempt_id, error_message, traceback, edges",
+    values="-1, 'pending', '', 0, '', '', '', ''",
+)  # fmt: skip
 
 
 class End(NamedTuple):
@@ -150,8 +193,8 @@ def insert_nodes(execution_id: uuid.UUID, plan: Plan) -> None:
     """A row for every node of a run, from its acceptance on."""
     row_id = db_id(execution_id)
     with connection.cursor() as cursor:
-        cursor.executemany(
-            INSERT_NODE,
+        _ = INSERT_NODE.run(
+            cursor,
             [
                 (row_id, order, node.key, str(node.type), node.label, level)
                 for order, (node, level) in enumerate(zip(plan.nodes, plan.levels, strict=True))
@@ -171,28 +214,44 @@ def write_log(
     data: dict[str, Any] | None = None,
 ) -> None:
     """One journal entry whose number the caller has allocated in this transaction."""
-    cursor.execute(
-        INSERT_LOG,
-        (db_id(execution_id), seq, event, level, node, message, jsontext.dumps(data or {}), db_time(now())),
-    )
+    entry = (db_id(execution_id), seq, event, level, node, message, jsontext.dumps(data or {}), db_time(now()))
+    _ = INSERT_LOG.run(cursor, [entry])
 
 
-def request_cancel(execution_id: uuid.UUID) -> bool:
+class CancelRequest(NamedTuple):
+    """Who asks for the end of a run, and why; both may be empty."""
+
+    user_id: Any = None
+    user_name: str = ""
+    why: str = ""
+
+    @property
+    def sentence(self) -> str:
+        by = f" by {self.user_name}" if self.user_name else ""
+        return f"Cancellation was requested{by}{f': {self.why}' if self.why else '.'}"
+
+
+NOBODY = CancelRequest()
+
+
+def request_cancel(execution_id: uuid.UUID, request: CancelRequest = NOBODY) -> bool:
     """Cancel a pending execution on the spot; mark a running one for its owner. Otherwise change nothing.
 
     True where the execution ended here.
     """
     row_id, at = db_id(execution_id), db_time(now())
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CANCEL_PENDING, (at, at, row_id, row_id))
+    asked = (at, request.user_id, request.why)
+    with committed("request_cancel"), connection.cursor() as cursor:
+        cursor.execute(CANCEL_PENDING, (*asked, at, row_id, row_id))
         row = cursor.fetchone()
         if row is not None:
-            _cancel_unstarted(cursor, execution_id, last_seq=row[0])
+            _cancel_unstarted(cursor, execution_id, request, last_seq=row[0])
             return True
-        cursor.execute(REQUEST_CANCEL, (at, row_id))
+        cursor.execute(REQUEST_CANCEL, (*asked, row_id))
         row = cursor.fetchone()
         if row is not None:
-            write_log(cursor, execution_id, row[0], "execution.cancel_requested", "Cancellation was requested.")
+            write_log(cursor, execution_id, row[0], "execution.cancel_requested", request.sentence)
+            notify_cancel(cursor, execution_id)
     return False
 
 
@@ -202,6 +261,12 @@ def cancel_requested(execution_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
         pk__in=execution_ids, status=ExecutionStatus.RUNNING, cancel_requested_at__isnull=False
     )
     return list(marked.values_list("pk", flat=True))
+
+
+def touch_nothing() -> None:
+    """A change of no row. Raises what the database raises when it takes no changes."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {EXECUTIONS} SET last_seq = last_seq WHERE id IS NULL")
 
 
 def is_owned(execution_id: uuid.UUID, fence: int) -> bool:
@@ -214,19 +279,18 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any], reason:
     ended_at = now()
     row_id, at = db_id(execution_id), db_time(ended_at)
     failed = str(ExecutionStatus.FAILED)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK_AND_NUMBER, (0, 1, row_id, fence))
-        row = cursor.fetchone()
-        if row is None:
+    with committed("fail_run"), connection.cursor() as cursor:
+        locked = LOCK_AND_NUMBER.returned(cursor, [(0, 1, row_id, fence)])
+        if not locked:
             return False
-        seq: int = row[0]
+        seq: int = locked[0][1]
         cursor.execute(CANCEL_OPEN_NODES, (str(Reason.SHUTDOWN), at, row_id))
         keys = [key for (key,) in cursor.fetchall()]
         cursor.execute(ABANDON_ATTEMPTS, (at, row_id))
-        cursor.execute(LOCK_AND_NUMBER, (len(keys) + 1, 1, row_id, fence))
+        _ = LOCK_AND_NUMBER.returned(cursor, [(len(keys) + 1, 1, row_id, fence)])
         _log_cancelled_nodes(cursor, execution_id, keys, Reason.SHUTDOWN, first_seq=seq + 1)
         end = End(ExecutionStatus.FAILED, reason, output=None, error=jsontext.dumps(error), at=ended_at)
-        cursor.execute(END, end_values(end, row_id, fence))
+        _ = END.returned(cursor, [end_row(end, row_id, fence)])
         write_log(
             cursor,
             execution_id,
@@ -239,17 +303,16 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any], reason:
     return True
 
 
-def end_values(end: End, row_id: Any, fence: int) -> tuple[Any, ...]:
+def end_row(end: End, row_id: Any, fence: int) -> tuple[Any, ...]:
     """The parameters of `END`."""
-    why = str(end.reason or "")
-    return (why, str(end.status), why, why, end.output, end.error, db_time(end.at), row_id, fence)
+    return (str(end.status), str(end.reason or ""), end.output, end.error, db_time(end.at), row_id, fence)
 
 
-def _cancel_unstarted(cursor: CursorWrapper, execution_id: uuid.UUID, *, last_seq: int) -> None:
+def _cancel_unstarted(cursor: CursorWrapper, execution_id: uuid.UUID, request: CancelRequest, *, last_seq: int) -> None:
     cursor.execute(CANCEL_OPEN_NODES, (str(Reason.USER), db_time(now()), db_id(execution_id)))
     keys = [key for (key,) in cursor.fetchall()]
     first = last_seq - len(keys) - 1
-    write_log(cursor, execution_id, first, "execution.cancel_requested", "Cancellation was requested.")
+    write_log(cursor, execution_id, first, "execution.cancel_requested", request.sentence)
     _log_cancelled_nodes(cursor, execution_id, keys, Reason.USER, first_seq=first + 1)
     data = {"status": str(ExecutionStatus.CANCELLED), "reason": str(Reason.USER)}
     write_log(cursor, execution_id, last_seq, "execution.cancelled", "Execution cancelled.", data=data)

@@ -45,7 +45,7 @@ class RecordingSink:
         await durable
 
     def lose(self) -> None:
-        """Accept nothing more, for the run has another owner; in the sink's event loop."""
+        """Accept nothing more, for the run has another owner; in the sink's event loop. See also `Run.lost`."""
         if self._closed is None:
             self._closed = OwnershipLost(self.run.execution_id)
 

@@ -4,19 +4,30 @@ The thread starts with the first request and ends, closing its connection, when 
 script that runs one workflow leaves nothing behind.
 """
 
+import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
+from executions_app.engine.errors import OwnershipLost
 from executions_app.engine.events import Event
-from executions_app.recorder.writer import Result, Run, write
+from executions_app.models import querysets
+from executions_app.recorder.writer import Batch, Result, Run, write
+
+logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 5.0
+# Pauses between tries while the database does not answer; how many tries a batch has while it does.
+FIRST_PAUSE_SECONDS = 0.05
+LAST_PAUSE_SECONDS = 1.0
+MAX_TRIES = 3
+_OF_THE_DATABASE = (OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +91,7 @@ class Recorder:
     def _work(self) -> None:
         try:
             while self._serve():
-                # After an error of the database the connection may be of no use any more. Age alone is no
-                # reason: this thread keeps its connection for as long as it has work.
-                if connection.errors_occurred and not connection.is_usable():
-                    connection.close()
+                _drop_broken_connection()
         finally:
             connection.close()
             with self._lock:
@@ -124,7 +132,7 @@ class Recorder:
         accepted = [(run, events) for run, events in runs.items() if run not in self._refused]
         results: dict[Run, Result | None] = {run: self._refused.get(run) for run in runs}
         if accepted:
-            results |= zip((run for run, _ in accepted), write(accepted), strict=True)
+            results |= _persist(accepted)
         for request in requests:
             result = results[request.run]
             assert result is not None
@@ -134,6 +142,50 @@ class Recorder:
             else:
                 # The first request of a run is told of all its entries; nobody hears of one twice.
                 results[request.run] = []
+
+
+def _persist(batch: Batch) -> dict[Run, Result]:
+    """Write a batch, again and again while it is the database that fails, until it is on record or its runs are lost.
+
+    A run is lost at the latest when its lease ends, which nobody can prolong without the database.
+    """
+    results = dict(zip((run for run, _ in batch), write(batch), strict=True))
+    failures, pause = 0, FIRST_PAUSE_SECONDS
+    while failures < MAX_TRIES:
+        waiting = [(run, events) for run, events in batch if isinstance(results[run], _OF_THE_DATABASE)]
+        lost = [run for run, _ in waiting if run.lost]
+        results |= {run: OwnershipLost(run.execution_id) for run in lost}
+        repeat = [(run, events) for run, events in waiting if not run.lost]
+        if not repeat:
+            break
+        reason = str(results[repeat[0][0]]).strip()
+        logger.warning("The record waits for the database: %s", reason)
+        # What fails while the database is well is the batch's own fault, and must not hold up the others.
+        failures += _is_well(reason)
+        time.sleep(pause)
+        pause = min(pause * 2, LAST_PAUSE_SECONDS)
+        results |= zip((run for run, _ in repeat), write(repeat, again=True), strict=True)
+    return results
+
+
+def _is_well(reason: str) -> bool:
+    """Whether the database takes a change now. One whose disk is full takes small ones, which says nothing."""
+    if "full" in reason or "No space left" in reason:
+        return False
+    _drop_broken_connection()
+    try:
+        with transaction.atomic():
+            querysets.touch_nothing()
+    except (DatabaseError, InterfaceError):
+        _drop_broken_connection()
+        return False
+    return True
+
+
+def _drop_broken_connection() -> None:
+    """After an error the connection may be of no use. Age alone is no reason: while there is work it is kept."""
+    if connection.errors_occurred and not connection.is_usable():
+        connection.close()
 
 
 def _answer(call: _Call[object]) -> None:

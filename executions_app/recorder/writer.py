@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from executions_app.engine import journal
@@ -19,17 +19,22 @@ from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, No
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus
 from executions_app.live.events import Committed
 from executions_app.models import querysets
+from executions_app.models.commits import committed
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Run:
     """The execution that a batch's events belong to, and the fence that its owner was given."""
 
     execution_id: uuid.UUID
     fence: int
     plan: Plan
+    # The number of the last entry that its owner wrote, as far as the owner heard; the recorder keeps it.
+    seq: int
+    # It has another owner, or may have: nothing is written any more. Set once, by any thread.
+    lost: bool = False
 
 
 class RecordMismatch(RuntimeError):
@@ -42,77 +47,91 @@ class RecordMismatch(RuntimeError):
 
 
 type Result = list[Committed] | BaseException
+type Batch = Sequence[tuple[Run, Sequence[Event]]]
 
 
-def write(batch: Sequence[tuple[Run, Sequence[Event]]]) -> list[Result]:
+def write(batch: Batch, *, again: bool = False) -> list[Result]:
     """Commit a batch; for each of its runs what was committed, or why that run's events were not.
 
-    A batch that fails is repeated run by run, so that only the run that fails alone has failed.
+    A batch that fails is repeated run by run, so that only the run that fails alone has failed. What failed with an
+    error of the connection may be on record all the same: pass it `again`, unchanged, and it is there once.
     """
     try:
-        return _transaction(batch)
+        return _transaction(batch, again=again)
     except Exception as error:  # noqa: BLE001 - whatever a database raises is the answer to the runs
         if len(batch) == 1:
             return [error]
-    return [result for one in batch for result in write([one])]
+    # The commit may have happened, and only the reply may be lost.
+    return [result for one in batch for result in write([one], again=True)]
 
 
-def _transaction(batch: Sequence[tuple[Run, Sequence[Event]]]) -> list[Result]:
-    rows = _Rows(querysets.time_adapter())
-    results: list[Result] = []
-    with transaction.atomic(), connection.cursor() as cursor:
-        for run, events in batch:
-            row_id = querysets.db_id(run.execution_id)
-            crashes_kept = 0 if any(isinstance(event, NodeSettled) for event in events) else 1
-            cursor.execute(querysets.LOCK_AND_NUMBER, (len(events), crashes_kept, row_id, run.fence))
-            locked = cursor.fetchone()
-            if locked is None:
-                results.append(OwnershipLost(run.execution_id))
-                continue
-            first_seq: int = locked[0] - len(events) + 1
-            results.append(_take(rows, cursor, run, row_id, events, first_seq))
+def _transaction(batch: Batch, *, again: bool) -> list[Result]:
+    results: dict[Run, list[Committed]] = {}
+    with committed("write"), connection.cursor() as cursor:
+        if again:
+            results |= _written_before(cursor, batch)
+        fresh = [(querysets.db_id(run.execution_id), run, events) for run, events in batch if run not in results]
+        last_seqs = dict(_number(cursor, fresh))
+        # Of the others another engine is the owner.
+        owned = [(row_id, run, events) for row_id, run, events in fresh if row_id in last_seqs]
+        ends = [
+            querysets.end_row(_end(event), row_id, run.fence)
+            for row_id, run, events in owned
+            for event in events
+            if isinstance(event, ExecutionEnded)
+        ]
+        statuses = dict(querysets.END.returned(cursor, ends)) if ends else {}
+        rows = _Rows(querysets.time_adapter())
+        for row_id, run, events in owned:
+            entries = _entries(run, events, last_seqs[row_id], statuses.get(row_id))
+            rows.take(row_id, run.fence, events, entries)
+            results[run] = entries
         rows.write(cursor)
-    return results
+    for run, entries in results.items():
+        if entries:
+            run.seq = entries[-1].seq
+    return [results[run] if run in results else OwnershipLost(run.execution_id) for run, _ in batch]
 
 
-def _take(
-    rows: "_Rows",
-    cursor: CursorWrapper,
-    run: Run,
-    row_id: Any,
-    events: Sequence[Event],
-    first_seq: int,
-) -> list[Committed]:
-    committed: list[Committed] = []
-    nodes: dict[int, _NodeChange] = {}
-    attempts: dict[str, _AttemptChange] = {}
-    for seq, event in enumerate(events, first_seq):
-        entry = journal.entry_of(event, run.plan)
-        match event:
-            case NodeStarted() | NodeRetrying() | NodeSettled():
-                nodes.setdefault(event.node, _NodeChange()).add(event)
-                if event.attempt_id:
-                    attempts.setdefault(event.attempt_id, _AttemptChange()).add(event)
-            case ExecutionEnded():
-                entry = _end(cursor, run, row_id, event)
-            case _:
-                pass
-        at = rows.time(event.at)
-        data = jsontext.dumps_struct(entry.data) if entry.data else None
-        rows.logs.append((row_id, seq, entry.event, entry.level, entry.node, entry.message, data, at))
-        committed.append(Committed(seq=seq, at=event.at, entry=entry))
-    for node, change in nodes.items():
-        rows.add(row_id, node, change)
-    for attempt_id, change in attempts.items():
-        rows.add_attempt(row_id, run.fence, attempt_id, change)
-    return committed
+def _number(cursor: CursorWrapper, batch: Sequence[tuple[Any, Run, Sequence[Event]]]) -> list[tuple[Any, ...]]:
+    """The id and the last number of each run that is still its owner's."""
+    wanted = [
+        (len(events), 0 if any(isinstance(event, NodeSettled) for event in events) else 1, row_id, run.fence)
+        for row_id, run, events in batch
+    ]
+    return querysets.LOCK_AND_NUMBER.returned(cursor, wanted) if wanted else []
 
 
-def _end(cursor: CursorWrapper, run: Run, row_id: Any, event: ExecutionEnded) -> journal.Entry:
-    end = querysets.End(event.status, event.reason, event.output or None, _error(event.error), event.at)
-    cursor.execute(querysets.END, querysets.end_values(end, row_id, run.fence))
-    # The row may say cancelled where the engine says completed.
-    return journal.ended(ExecutionStatus(cursor.fetchone()[0]), event)
+def _written_before(cursor: CursorWrapper, batch: Batch) -> dict[Run, list[Committed]]:
+    """Runs whose events are on record already: their owner's count has moved on without its knowing."""
+    # A commit that is still under way holds the row.
+    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    found: dict[Run, list[Committed]] = {}
+    for run, events in batch:
+        cursor.execute(querysets.RECORDED + lock, (querysets.db_id(run.execution_id), run.fence))
+        row = cursor.fetchone()
+        if row is not None and row[0] != run.seq:
+            found[run] = _entries(run, events, row[0], row[1])
+    return found
+
+
+def _entries(run: Run, events: Sequence[Event], last_seq: int, status: str | None) -> list[Committed]:
+    """The journal's entries; of an execution that ended with the status that the row decided on."""
+    first = last_seq - len(events) + 1
+    return [
+        Committed(
+            seq=seq,
+            at=event.at,
+            entry=journal.ended(ExecutionStatus(status), event)
+            if isinstance(event, ExecutionEnded)
+            else journal.entry_of(event, run.plan),
+        )
+        for seq, event in enumerate(events, first)
+    ]
+
+
+def _end(event: ExecutionEnded) -> querysets.End:
+    return querysets.End(event.status, event.reason, event.output or None, _error(event.error), event.at)
 
 
 class _NodeChange:
@@ -167,6 +186,25 @@ class _Rows:
         self.ended_attempts: list[tuple[Any, ...]] = []
         self.logs: list[tuple[Any, ...]] = []
 
+    def take(self, row_id: Any, fence: int, events: Sequence[Event], entries: Sequence[Committed]) -> None:
+        """The rows that the events of one run change."""
+        nodes: dict[int, _NodeChange] = {}
+        attempts: dict[str, _AttemptChange] = {}
+        for event in events:
+            if isinstance(event, (NodeStarted, NodeRetrying, NodeSettled)):
+                nodes.setdefault(event.node, _NodeChange()).add(event)
+                if event.attempt_id:
+                    attempts.setdefault(event.attempt_id, _AttemptChange()).add(event)
+        for node, change in nodes.items():
+            self.add(row_id, node, change)
+        for attempt_id, change in attempts.items():
+            self.add_attempt(row_id, fence, attempt_id, change)
+        for one in entries:
+            entry = one.entry
+            data = jsontext.dumps_struct(entry.data) if entry.data else None
+            at = self.time(one.at)
+            self.logs.append((row_id, one.seq, entry.event, entry.level, entry.node, entry.message, data, at))
+
     def add_attempt(self, row_id: Any, fence: int, attempt_id: str, change: _AttemptChange) -> None:
         started, ended = change.started, change.ended
         if ended is None:
@@ -189,12 +227,8 @@ class _Rows:
             self.started_and_settled.append((*start, *self._settled(settled), *where))
             return
         if started is not None:
-            self.started.append(
-                (
-                    started.attempt_id, started.retry_count, started.input or None,
-                    self.time(started.started_at), *where,
-                )
-            )  # fmt: skip
+            start = (started.attempt_id, started.input or None, self.time(started.started_at))
+            self.started.append((*start, started.retry_count, *where))
         if retrying is not None:
             error = retrying.error
             due_at = self.time(retrying.at + timedelta(seconds=retrying.delay))
@@ -203,7 +237,7 @@ class _Rows:
             self.settled.append((*self._settled(settled), *where))
 
     def write(self, cursor: CursorWrapper) -> None:
-        for statement, parameters in (
+        for statement, rows in (
             (querysets.NODE_STARTED, self.started),
             (querysets.NODE_RETRYING, self.retrying),
             (querysets.NODE_SETTLED, self.settled),
@@ -212,10 +246,10 @@ class _Rows:
             (querysets.ATTEMPT_ENDED, self.ended_attempts),
             (querysets.INSERT_LOG, self.logs),
         ):
-            if parameters:
-                cursor.executemany(statement, parameters)
-                if cursor.rowcount != len(parameters):
-                    raise RecordMismatch(len(parameters) - cursor.rowcount)
+            if rows:
+                changed = statement.run(cursor, rows)
+                if changed != len(rows):
+                    raise RecordMismatch(len(rows) - changed)
 
     def _settled(self, event: NodeSettled) -> tuple[Any, ...]:
         error = event.error

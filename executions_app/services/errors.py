@@ -67,3 +67,18 @@ class AlreadyFinished(RunError):
 
     def __init__(self, execution_id: object, status: str) -> None:
         super().__init__(f"Execution {execution_id} has already ended: it is {status}.")
+
+
+class NotAbandoned(RunError):
+    """Raised when a run is to be taken from an engine that may be alive, or has none to be taken from."""
+
+    code: ClassVar[str] = "not_abandoned"
+
+    def __init__(self, execution_id: object, status: str, owner: str) -> None:
+        if status == "running":
+            why = f"{owner} has it, and its lease has not run out: wait, or stop that engine"
+        elif status == "pending":
+            why = "it waits for an engine: `run_worker` takes it"
+        else:
+            why = f"it has ended and is {status}"
+        super().__init__(f"Execution {execution_id} is not abandoned: {why}.")

@@ -3,12 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 
+from executions_app.conf import execution_settings
+from executions_app.dispatch.identity import engine_name
+from executions_app.dispatch.running import wake
 from executions_app.engine.states import ExecutionStatus
 from executions_app.models import WorkflowExecution, querysets
+from executions_app.models.commits import committed
+from executions_app.models.notices import notify_work
 from executions_app.services.errors import (
     AlreadyRunning,
     IdempotencyConflict,
@@ -35,6 +41,8 @@ class StartRequest:
     trigger_type: str = "manual"
     scheduling: Scheduling | None = None
     idempotency_key: str | None = None
+    # This process is about to run it: other engines leave it alone for the time of a lease.
+    reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +66,7 @@ def start(request: StartRequest) -> Accepted:
         return Accepted(execution=before, created=False)
     _check_input(plan, request.input)
     try:
-        with transaction.atomic():
+        with committed("start"):
             return Accepted(execution=_accept(request, version, plan), created=True)
     except IntegrityError:
         # Somebody else was first, with the same key or with a run of an exclusive workflow.
@@ -100,10 +108,16 @@ def _accept(request: StartRequest, version: WorkflowVersion, plan: Plan) -> Work
         last_seq=1,
         created_at=querysets.now(),
     )
+    if request.reserved:
+        execution.claimed_by = engine_name()
+        execution.lease_until = execution.created_at + timedelta(seconds=execution_settings().lease_seconds)
     querysets.insert_execution(execution)
     querysets.insert_nodes(execution.id, plan)
     with connection.cursor() as cursor:
         querysets.write_log(cursor, execution.id, 1, "execution.pending", f"Execution of {version} was accepted.")
+        if not request.reserved:
+            notify_work(cursor)
+            transaction.on_commit(wake)
     return execution
 
 

@@ -3,7 +3,20 @@
 import asyncio
 import signal
 
+from executions_app.conf import execution_settings
+from executions_app.dispatch.inline import start_engine
 from executions_app.dispatch.worker import Worker
+
+
+def work_in_background() -> None:
+    """Have this process, which serves the site, run executions too, unless the settings say that others do."""
+    if execution_settings().engine_in_asgi:
+        start_engine()
+
+
+def default_concurrency() -> int:
+    """Runs at a time in one process, as the settings say."""
+    return execution_settings().concurrency
 
 
 async def work(concurrency: int) -> None:

@@ -31,7 +31,7 @@ def claimed(import_document):
     def claim():
         execution = start(StartRequest(target=workflow, input={})).execution
         taken = ownership.claim(execution.id, "test", 30)
-        run = Run(execution_id=execution.id, fence=taken.fence, plan=plan_of(execution.version))
+        run = Run(execution_id=execution.id, fence=taken.fence, seq=taken.last_seq, plan=plan_of(execution.version))
         runs.append(run)
         return run
 
@@ -105,7 +105,7 @@ def test_a_database_that_fails_ends_the_run_instead_of_hanging_it(import_documen
     execution = start(StartRequest(target=workflow, input={})).execution
     real, batches = thread.write, 0
 
-    def fails_from_the_second_batch(batch):
+    def fails_from_the_second_batch(batch, *, again=False):
         nonlocal batches
         batches += 1
         if batches > 1:

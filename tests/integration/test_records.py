@@ -230,15 +230,15 @@ def test_a_recorder_that_fails_for_good_ends_the_run_and_hangs_nothing(import_do
     execution = start(StartRequest(target=workflow, input={})).execution
     real, batches = thread.write, 0
 
-    def write(batch):
+    def write(batch, *, again=False):
         nonlocal batches
         batches += 1
-        return real(batch) if batches < fails_from else [OperationalError("disk full") for _ in batch]
+        return real(batch) if batches < fails_from else [OperationalError("disk I/O error") for _ in batch]
 
     monkeypatch.setattr(thread, "write", write)
     assert asyncio.run(runner.run(execution.id))
     execution.refresh_from_db()
     assert (execution.status, execution.reason) == ("failed", "crashed")
-    assert "disk full" in execution.error["message"]
+    assert "disk I/O error" in execution.error["message"]
     assert NodeExecution.objects.get(key="sleeper").status == "cancelled"
     assert NodeExecution.objects.get(key="f").started_at is None

@@ -43,7 +43,7 @@ def left(import_document, tools):
         workflow = import_document(document("t>a", "a>b", a={"tool": "test.counted"}, **fields))
         execution = start(StartRequest(target=workflow, input={})).execution
         claim = ownership.claim(execution.id, "dead", 30)
-        run = Run(execution_id=execution.id, fence=claim.fence, plan=plan_of(execution.version))
+        run = Run(execution_id=execution.id, fence=claim.fence, seq=claim.last_seq, plan=plan_of(execution.version))
         events = Events()
         write([(run, [events.started(0), events.settled(0), events.started(1)])])
         WorkflowExecution.objects.filter(pk=execution.id).update(lease_until=querysets.now() - timedelta(seconds=1))
@@ -175,7 +175,7 @@ def test_an_engine_that_lost_a_run_stops_without_another_word(import_document, t
 
     def take(execution_id):
         execution = WorkflowExecution.objects.get(pk=execution_id)
-        seen = Abandoned(execution.id, execution.fence, execution.claimed_by)
+        seen = Abandoned(execution.id, execution.fence, execution.claimed_by, execution.version_id)
         return ownership.reclaim(seen, "another", 30, plan_of(execution.version))
 
     taken, _ = asyncio.run(main())
@@ -204,7 +204,7 @@ def test_an_engine_that_cannot_prolong_its_leases_gives_up_its_runs(import_docum
 def test_a_heartbeat_prolongs_the_leases_of_its_engine_alone(left):
     ours, other = left(), left()
     WorkflowExecution.objects.filter(pk=ours.id).update(claimed_by="me")
-    (renewed,) = ownership.renew("me", 30)
+    (renewed,) = ownership.renew([ours.id, other.id], "me", 30)
     assert (renewed.execution_id, renewed.fence, renewed.cancel_requested) == (ours.id, 1, False)
     assert [seen.execution_id for seen in ownership.abandoned([], 10)] == [other.id]
     for execution in (ours, other):

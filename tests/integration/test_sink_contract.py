@@ -55,8 +55,9 @@ class InMemory:
 
 class InDjango:
     def __init__(self, execution, plan):
-        fence = ownership.claim(execution.id, "test", 30).fence
-        self._run = Run(execution_id=execution.id, fence=fence, plan=plan)
+        claim = ownership.claim(execution.id, "test", 30)
+        self._run = Run(execution_id=execution.id, fence=claim.fence, plan=plan, seq=claim.last_seq)
+        self._version_id = execution.version_id
 
     @property
     def sink(self):
@@ -69,7 +70,7 @@ class InDjango:
         await in_recorder(lambda: querysets.request_cancel(self._run.execution_id))
 
     async def take_over(self):
-        seen = Abandoned(self._run.execution_id, self._run.fence, "test")
+        seen = Abandoned(self._run.execution_id, self._run.fence, "test", self._version_id)
         claim = await in_recorder(lambda: ownership.reclaim(seen, "another", 30, self._run.plan))
         return claim.progress
 

@@ -16,11 +16,12 @@ class Command(WorkflowCommand):
     @override
     def add_arguments(self, parser: CommandParser) -> None:
         _ = parser.add_argument("id", metavar="ID")
+        _ = parser.add_argument("--reason", default="", metavar="TEXT", help="for the journal")
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            execution = cancel(execution_by_id(options["id"]).id)
+            execution = cancel(execution_by_id(options["id"]).id, why=options["reason"])
         except RunError as error:
             raise CommandError(str(error), returncode=EXIT_INVALID) from error
         if execution.is_finished:

@@ -1,12 +1,13 @@
 """`run_worker`: a process that only runs executions."""
 
+import argparse
 import asyncio
 from typing import Any, override
 
 from django.core.management.base import CommandParser
 
 from executions_app.services.run import close
-from executions_app.services.work import work
+from executions_app.services.work import default_concurrency, work
 from workflows_app.management.base import WorkflowCommand
 
 
@@ -15,12 +16,22 @@ class Command(WorkflowCommand):
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
-        _ = parser.add_argument("--concurrency", type=int, default=10, metavar="N", help="runs at a time (default 10)")
+        _ = parser.add_argument(
+            "--concurrency", type=_positive, metavar="N", help=f"runs at a time (default {default_concurrency()})"
+        )
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stderr.write(f"Running executions, {options['concurrency']} at a time. Stop with Ctrl-C.")
+        concurrency = options["concurrency"] or default_concurrency()
+        self.stderr.write(f"Running executions, {concurrency} at a time. Stop with Ctrl-C.")
         try:
-            asyncio.run(work(options["concurrency"]))
+            asyncio.run(work(concurrency))
         finally:
             close()
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of runs: give 1 or more.")
+    return number

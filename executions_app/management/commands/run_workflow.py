@@ -103,6 +103,7 @@ class Command(WorkflowCommand):
                 input=_input(options["input"], options["assignments"]),
                 scheduling=Scheduling(scheduling) if scheduling else None,
                 idempotency_key=options["idempotency_key"],
+                reserved=not options["no_wait"],
             )
             return start(request).execution
         except InvalidDefinition as error:

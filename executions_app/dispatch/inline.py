@@ -1,0 +1,55 @@
+"""The engine inside an ASGI server: a thread with an event loop of its own, for as long as the process lives.
+
+A server gives no notice to what runs beside its requests, so the end of the process is the notice: where it ends in
+order, runs are handed back; where it is killed, another engine, or the next start, finds them.
+"""
+
+import asyncio
+import atexit
+import threading
+
+from executions_app.conf import execution_settings
+from executions_app.dispatch.worker import Worker
+from executions_app.recorder.thread import recorder
+
+# Beyond the grace that running nodes have.
+_LAST_SECONDS = 3.0
+
+_lock = threading.Lock()
+_engine: "_Engine | None" = None
+
+
+def start_engine() -> None:
+    """Begin to take up runs in this process; once, however often it is called."""
+    global _engine
+    with _lock:
+        if _engine is None:
+            _engine = _Engine()
+
+
+def stop_engine() -> None:
+    """Hand back what is under way, and wait until that is done."""
+    global _engine
+    with _lock:
+        engine, _engine = _engine, None
+    if engine is not None:
+        engine.stop()
+
+
+class _Engine:
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._worker = Worker(execution_settings().concurrency)
+        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+        self._thread.start()
+        _ = atexit.register(stop_engine)
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            _ = self._loop.call_soon_threadsafe(self._worker.stop)
+            self._thread.join(execution_settings().limits.grace + _LAST_SECONDS)
+        recorder.stop()
+
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as loop_runner:
+            loop_runner.run(self._worker.serve())
