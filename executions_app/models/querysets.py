@@ -33,13 +33,13 @@ LOGS = ExecutionLog._meta.db_table
 # ends a row of crashes, else 1. On PostgreSQL rows are locked in one order by all that lock several.
 _NUMBERED: Columns = [("count", "int"), ("kept", "int"), ("id", "uuid"), ("fence", "int")]
 LOCK_AND_NUMBER = ManyRows(
-    sqlite=f"""
+    one=f"""
     UPDATE {EXECUTIONS}
     SET last_seq = last_seq + v."count", recorded_seq = last_seq + v."count", recoveries = recoveries * v.kept
     FROM (SELECT %s AS "count", %s AS kept, %s AS id, %s AS fence) AS v
     WHERE {EXECUTIONS}.id = v.id AND {EXECUTIONS}.fence = v.fence AND status = 'running'
     RETURNING {EXECUTIONS}.id, last_seq""",
-    postgresql=f"""
+    many=f"""
     WITH v AS (SELECT * FROM {unnest(_NUMBERED)}), locked AS MATERIALIZED (
         SELECT e.id FROM {EXECUTIONS} AS e JOIN v USING (id, fence)
         WHERE e.status = 'running' ORDER BY e.id FOR UPDATE OF e)
@@ -67,8 +67,8 @@ _END = f"""
     WHERE {EXECUTIONS}.id = v.id AND {EXECUTIONS}.fence = v.fence AND {EXECUTIONS}.status = 'running'
     RETURNING {EXECUTIONS}.id, {EXECUTIONS}.status"""
 END = ManyRows(
-    sqlite=_END % f"(SELECT {', '.join(f'%s AS {name}' for name, _ in _ENDED)}) AS v",
-    postgresql=_END % unnest(_ENDED),
+    one=_END % f"(SELECT {', '.join(f'%s AS {name}' for name, _ in _ENDED)}) AS v",
+    many=_END % unnest(_ENDED),
 )
 
 CANCEL_PENDING = f"""
@@ -83,8 +83,10 @@ REQUEST_CANCEL = f"""
     SET cancel_requested_at = %s, cancel_requested_by_id = %s, cancel_reason = %s, last_seq = last_seq + 1
     WHERE id = %s AND status = 'running' AND cancel_requested_at IS NULL RETURNING last_seq"""
 
-_NODE: Columns = [("execution_id", "uuid"), ("order", "int")]
-_OPEN = f"{NODES}.item = -1 AND {NODES}.status IN ('pending', 'running')"
+# The item is a value of each row and no constant: PostgreSQL takes that for rare as long as it has no statistics, and
+# looks up nothing else.
+_NODE: Columns = [("execution_id", "uuid"), ("order", "int"), ("item", "int")]
+_OPEN = f"{NODES}.status IN ('pending', 'running')"
 _START: Columns = [("attempt_id", "text"), ("input", "text"), ("started_at", "timestamptz")]
 _ERROR: Columns = [("error", "text"), ("error_message", "text"), ("traceback", "text")]
 _SETTLE: Columns = [

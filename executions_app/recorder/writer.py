@@ -37,6 +37,10 @@ class Run:
     lost: bool = False
 
 
+# The item of a node that is not mapped over several.
+_NODE_ITSELF = -1
+
+
 class RecordMismatch(RuntimeError):
     """Raised when a node's row is not in a state that the event may follow."""
 
@@ -221,7 +225,7 @@ class _Rows:
 
     def add(self, row_id: Any, node: int, change: _NodeChange) -> None:
         started, settled, retrying = change.started, change.settled, change.retrying
-        where = (row_id, node)
+        where = (row_id, node, _NODE_ITSELF)
         if started is not None and settled is not None:
             start = (started.attempt_id, started.input or None, self.time(started.started_at))
             self.started_and_settled.append((*start, *self._settled(settled), *where))
