@@ -29,8 +29,8 @@ from executions_app.recorder.sink import RecordingSink
 
 logger = logging.getLogger(__name__)
 
-# Before its lease ends an engine that could not prolong it stops, so much earlier.
-MARGIN_SECONDS = 3.0
+# An engine that could not prolong its lease stops before that ends: by this part of it.
+MARGIN = 0.1
 # An event loop that is silent for so many leases counts as dead.
 LEASES_OF_SILENCE = 10
 
@@ -200,7 +200,7 @@ class _Heart:
             _ = self._answers(lambda: self._renew(turning, chosen))
         else:
             _ = self._answers(lambda: self._hear_marks(turning))
-        late = [run for run in runs if time.monotonic() >= run.safe_until - MARGIN_SECONDS]
+        late = [run for run in runs if time.monotonic() >= run.safe_until - chosen.lease_seconds * MARGIN]
         if late:
             logger.error("Engine %s could not prolong its leases and gives up %d runs.", engine_name(), len(late))
         for run in late:

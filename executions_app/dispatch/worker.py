@@ -98,10 +98,11 @@ class Worker:
                 self._start(runner.resume(seen))
             elif seen.execution_id not in self._suspects:
                 self._suspects[seen.execution_id] = None
-                self._start(self._isolate(seen.execution_id))
+                self._start(self._isolate(seen))
 
-    async def _isolate(self, execution_id: uuid.UUID) -> bool:
+    async def _isolate(self, seen: Abandoned) -> bool:
         """Go on with a run in a process of its own: should it kill that one too, no other run goes with it."""
+        execution_id = seen.execution_id
         command = (sys.executable, "-m", "django", "recover_executions", str(execution_id))
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
@@ -111,9 +112,11 @@ class Worker:
         try:
             process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
             self._suspects[execution_id] = process
-            return await process.wait() == 0
+            code = await process.wait()
         finally:
             del self._suspects[execution_id]
+        # Where a process of its own cannot work, or somebody else was first, it says so and ends.
+        return code == 0 or (code > 0 and await runner.resume(seen))
 
     def _start(self, run: Coroutine[Any, Any, bool]) -> None:
         task = asyncio.create_task(_logged(run))

@@ -5,6 +5,7 @@ import uuid
 
 from executions_app.dispatch import runner
 from executions_app.dispatch.running import hand_back
+from executions_app.dispatch.worker import abandoned
 from executions_app.live.events import Observer
 from executions_app.models import WorkflowExecution
 from executions_app.recorder.thread import recorder
@@ -35,6 +36,9 @@ async def run_to_its_end(
     while not await runner.in_recorder(lambda: _is_finished(execution_id)):
         if end is not None and loop.time() >= end:
             return False
+        # Its owner may be gone, or this process may have lost it: whoever waits for a run can as well run it.
+        for seen in await runner.in_recorder(lambda: abandoned(ids=[execution_id])):
+            _ = await runner.resume(seen)
         await asyncio.sleep(POLL_SECONDS)
     return True
 

@@ -1,0 +1,15 @@
+"""The product's settings with short times: what takes half a minute in use takes seconds here."""
+# pyright: reportConstantRedefinition=false
+
+from pastetrader.settings import *  # noqa: F403 - they are what is tested
+from pastetrader.settings import INSTALLED_APPS
+
+SECRET_KEY = "no secret: signs nothing outside the test suite"
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.crash"]
+PASTETRADER = {
+    "LEASE_SECONDS": 3,
+    "HEARTBEAT_SECONDS": 0.5,
+    "SCAN_SECONDS": 0.3,
+    "CANCEL_POLL_SECONDS": 0.1,
+    "CANCEL_GRACE_SECONDS": 0.5,
+}
