@@ -40,7 +40,7 @@ test: sync ## set everything up and run every test: all on SQLite, what needs a 
 
 .PHONY: test-postgresql
 test-postgresql: sync ## the tests that need a database, on the PostgreSQL of DATABASE_URL, or on one that comes and goes
-	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) $(ARGS) tests/integration tests/acceptance
+	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) $(ARGS) tests/integration tests/acceptance tests/crash
 
 .PHONY: check
 check: sync ## lint, format, types, import contracts, Django's checks, migrations
@@ -50,6 +50,10 @@ check: sync ## lint, format, types, import contracts, Django's checks, migration
 	.venv/bin/lint-imports
 	$(MANAGE) check
 	$(MANAGE) makemigrations --check --dry-run
+
+.PHONY: reliability
+reliability: sync ## kill, stop and crash everything, at length, on both databases, and simulate; the figures go to docs/figures
+	@$(PYTHON) -m tests.crash.reliability
 
 .PHONY: bench
 bench: sync ## measure the engine against its floors

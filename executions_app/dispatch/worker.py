@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import uuid
+from asyncio.subprocess import DEVNULL
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -32,8 +33,9 @@ class Worker:
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
         self._runs: set[asyncio.Task[bool]] = set()
-        # Runs that have a process to themselves.
-        self._suspects: dict[uuid.UUID, asyncio.subprocess.Process | None] = {}
+        # The process in which suspects are run.
+        self._quarantine: asyncio.subprocess.Process | None = None
+        self._is_quarantined = False
         self._stopping = False
         # It is time to look: something was accepted, a run ended, or it is to stop.
         self._news = asyncio.Event()
@@ -62,9 +64,9 @@ class Worker:
         while self._runs:
             # One that was just taken is not listed at once.
             hand_back_all(loop)
-            for process in filter(None, self._suspects.values()):
+            if self._quarantine is not None:
                 with suppress(ProcessLookupError):
-                    process.terminate()
+                    self._quarantine.terminate()
             _ = await asyncio.wait(self._runs, timeout=POLL_SECONDS)
 
     async def _pause(self) -> None:
@@ -93,30 +95,31 @@ class Worker:
         # With jitter: workers that started together shall not look together.
         pause = execution_settings().scan_seconds * random.uniform(0.8, 1.2)  # noqa: S311
         self._scan_at = asyncio.get_running_loop().time() + pause
-        for seen in await runner.in_recorder(lambda: abandoned(self._free)):
+        found = await runner.in_recorder(lambda: abandoned(self._free))
+        suspects = [seen for seen in found if seen.is_suspect]
+        for seen in found:
             if not seen.is_suspect:
                 self._start(runner.resume(seen))
-            elif seen.execution_id not in self._suspects:
-                self._suspects[seen.execution_id] = None
-                self._start(self._isolate(seen))
+        if suspects and not self._is_quarantined:
+            self._is_quarantined = True
+            self._start(self._isolate(suspects))
 
-    async def _isolate(self, seen: Abandoned) -> bool:
-        """Go on with a run in a process of its own: should it kill that one too, no other run goes with it."""
-        execution_id = seen.execution_id
-        command = (sys.executable, "-m", "django", "recover_executions", str(execution_id))
+    async def _isolate(self, suspects: Sequence[Abandoned]) -> bool:
+        """Go on with runs in a process of their own: should one kill that too, no other run goes with it."""
+        ids = [str(seen.execution_id) for seen in suspects]
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
-        logger.warning("Execution %s may have killed its engine: it gets a process of its own.", execution_id)
+        logger.warning("Executions that may have killed their engine get a process of their own: %s", ", ".join(ids))
+        command = (sys.executable, "-m", "django", "recover_executions", *ids)
         try:
-            process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
-            self._suspects[execution_id] = process
-            code = await process.wait()
+            self._quarantine = await asyncio.create_subprocess_exec(*command, env=environment, stdout=DEVNULL)
+            code = await self._quarantine.wait()
         finally:
-            del self._suspects[execution_id]
+            self._quarantine, self._is_quarantined = None, False
         # Where a process of its own cannot work, or somebody else was first, it says so and ends.
-        return code == 0 or (code > 0 and await runner.resume(seen))
+        return code == 0 or (code > 0 and await runner.resume(suspects[0]))
 
     def _start(self, run: Coroutine[Any, Any, bool]) -> None:
         task = asyncio.create_task(_logged(run))

@@ -6,19 +6,24 @@ import os
 import re
 import signal
 import sys
+import tempfile
+import time
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.crash.preloaded"])
 
 
-def serve(place, output, strikes, concurrency, without_fence):
-    """A worker, until it is killed or stopped."""
-    enter(place, output, strikes)
+def serve(place, output, concurrency, without_fence, apart):
+    """A worker, until it is killed or stopped. One that is apart keeps its lock file where no other engine looks."""
+    enter(place, output, "")
     if without_fence:
         drop_the_fence()
+    if apart:
+        tempfile.tempdir = tempfile.mkdtemp(dir=place.folder)
     from executions_app.services.run import close
     from executions_app.services.work import work
 
+    print("ready", flush=True)
     try:
         asyncio.run(work(concurrency))
     finally:
@@ -33,8 +38,8 @@ def command(place, output, strikes, arguments):
     ManagementUtility(["manage.py", *arguments]).execute()
 
 
-def accept(place, output, name, count, key):
-    """Accept runs of an imported workflow, and print their ids."""
+def accept(place, output, name, count, key, pause):
+    """Accept runs of an imported workflow, so many seconds apart, and print their ids."""
     enter(place, output, "")
     from executions_app.services.start import StartRequest, start
     from workflows_app.services.lookup import find
@@ -42,12 +47,14 @@ def accept(place, output, name, count, key):
     workflow = find(name)
     for _ in range(count):
         print(start(StartRequest(target=workflow, input={}, idempotency_key=key)).execution.id, flush=True)
+        time.sleep(pause)
 
 
 def enter(place, output, strikes):
     """Take the place of a process of its own: its database, its ledger, its output, its fate."""
     import environ
     from django.db import connections
+    from django.db.backends.signals import connection_created
 
     chosen = environ.Env.db_url_config(place.url)
     configured = connections.settings["default"]
@@ -62,6 +69,20 @@ def enter(place, output, strikes):
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _strike_at(strikes)
+    if place.full is not None:
+        limited = _limited_by(place.full)
+        connection_created.connect(lambda connection, **_: connection.execute_wrappers.append(limited), weak=False)
+
+
+def _limited_by(full):
+    """While the file `full` exists an SQLite database has no page more than it says there."""
+
+    def limited(execute, sql, params, many, context):
+        limit = full.read_text() if full.exists() else 1 << 30
+        context["connection"].connection.execute(f"PRAGMA max_page_count = {limit}")
+        return execute(sql, params, many, context)
+
+    return limited
 
 
 def _strike_at(strikes):

@@ -2,10 +2,13 @@
 # pyright: reportConstantRedefinition=false
 
 from pastetrader.settings import *  # noqa: F403 - they are what is tested
-from pastetrader.settings import INSTALLED_APPS
+from pastetrader.settings import DATABASES, INSTALLED_APPS
 
 SECRET_KEY = "no secret: signs nothing outside the test suite"
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.crash"]
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Less than a lease, as in use.
+    DATABASES["default"]["OPTIONS"]["timeout"] = 0.5
 PASTETRADER = {
     "LEASE_SECONDS": 3,
     "HEARTBEAT_SECONDS": 0.5,

@@ -26,6 +26,7 @@ class Place:
 
     url: str
     folder: Path
+    full: Path | None = None
 
     @property
     def ledger(self) -> Path:
@@ -37,8 +38,8 @@ class World:
     place: Place
     running: list = field(default_factory=list)
 
-    def worker(self, *, strikes="", concurrency=8, without_fence=False):
-        return self._fork(processes.serve, strikes, concurrency, without_fence)
+    def worker(self, *, concurrency=8, without_fence=False, apart=False):
+        return self._fork(processes.serve, concurrency, without_fence, apart)
 
     def command(self, *arguments, strikes=""):
         return self._fork(processes.command, strikes, [str(argument) for argument in arguments])
@@ -49,8 +50,8 @@ class World:
         process.join(60)
         return process.exitcode, self.output(process)
 
-    def accept(self, name, count, key=None):
-        return self._fork(processes.accept, name, count, key)
+    def accept(self, name, count, *, key=None, pause=0.0):
+        return self._fork(processes.accept, name, count, key, pause)
 
     def output(self, process):
         """What it printed so far."""
@@ -59,6 +60,7 @@ class World:
     def _fork(self, target, *arguments):
         output = self.place.folder / f"output-{len(self.running)}"
         arguments = (self.place, output, *arguments)
+        output.touch()
         process = processes.FORKS.Process(target=target, args=arguments, name=output.name, daemon=True)
         process.start()
         self.running.append(process)

@@ -1,6 +1,7 @@
 """`recover_executions [ID ...]`: go on with runs whose engine is gone, here and now."""
 
 import asyncio
+import sys
 import uuid
 from typing import Any, override
 
@@ -25,9 +26,13 @@ class Command(WorkflowCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             ids = [execution_by_id(text).id for text in options["id"]]
-            found = recoverable(ids)
         except RunError as error:
             raise CommandError(str(error), returncode=EXIT_INVALID) from error
+        found, others = recoverable(ids)
+        for other in others:
+            self.stderr.write(str(other))
+        if others and not found:
+            sys.exit(EXIT_INVALID)
         try:
             if not options["dry_run"]:
                 asyncio.run(recover(found))

@@ -1,0 +1,40 @@
+"""`make reliability`: the crash suite and the simulation in full size, their figures to docs/figures/reliability.md."""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+from tests.architecture.source import ROOT
+
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+CRASH = [*PYTEST, "tests/crash"]
+PARTS = (
+    ("SQLite", CRASH, {"DATABASE_URL": f"sqlite:///{ROOT / 'var' / 'pastetrader.sqlite3'}"}),
+    ("PostgreSQL", [sys.executable, "-m", "tests.postgresql", *CRASH], {}),
+    ("The engine in virtual time", [*PYTEST, "tests/simulation"], {}),
+    ("100 000 schedules", [sys.executable, "manage.py", "simulate", "--seeds", "100000"], {}),
+)
+
+
+def main() -> int:
+    sections, failed = [], 0
+    for title, command, environment in PARTS:
+        print(f"\n== {title}: {' '.join(command[1:])}", flush=True)
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"CRASH_SIZE": "full"} | environment, stdout=subprocess.PIPE, text=True
+        )
+        print(done.stdout)
+        failed += done.returncode != 0
+        found = re.search(r"=+ figures =+\n(.*?)\n(?:=|\d+ passed|$)", done.stdout, re.DOTALL)
+        lines = (found.group(1) if found else done.stdout).strip().splitlines()
+        sections.append(f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n")
+    if not failed:
+        head = f"# Reliability in figures\n\n`make reliability`, {datetime.now(UTC):%Y-%m-%d}.\n"
+        _ = (ROOT / "docs" / "figures" / "reliability.md").write_text("\n".join([head, *sections]))
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
