@@ -45,8 +45,7 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
         "status": execution.status,
         "reason": execution.reason or None,
         "labels": execution.labels,
-        # No execution is a re-run in this version.
-        "rerun_of": None,
+        "rerun_of": None if execution.rerun_of_id is None else str(execution.rerun_of_id),
         "trigger_type": execution.trigger_type,
         "scheduling": execution.scheduling,
         "input": execution.input,
@@ -59,6 +58,8 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
         "duration_ms": duration_ms(execution.started_at, execution.ended_at),
     }
     if with_nodes:
+        again = WorkflowExecution.objects.filter(rerun_of=execution).order_by("created_at", "id")
+        shown["reruns"] = [str(id_) for id_ in again.values_list("id", flat=True)]
         shown["nodes"] = nodes_json(execution)
     return shown
 

@@ -40,6 +40,10 @@ class WorkflowExecution(models.Model):
     version: models.ForeignKey[WorkflowVersion, WorkflowVersion] = models.ForeignKey(
         WorkflowVersion, on_delete=models.PROTECT, related_name="executions"
     )
+    # What this one runs again. No constraint, as above: an execution may be deleted before its re-runs.
+    rerun_of: models.ForeignKey[WorkflowExecution | None, WorkflowExecution | None] = models.ForeignKey(
+        "self", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="reruns"
+    )
     started_by: models.ForeignKey[User | None, User | None] = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="executions"
     )
@@ -79,6 +83,8 @@ class WorkflowExecution(models.Model):
 
     if TYPE_CHECKING:
         workflow_id: uuid.UUID | None
+        version_id: uuid.UUID
+        rerun_of_id: uuid.UUID | None
         nodes: RelatedManager[NodeExecution]
         logs: RelatedManager[ExecutionLog]
 
@@ -90,6 +96,11 @@ class WorkflowExecution(models.Model):
                 fields=["created_at"],
                 condition=models.Q(status__in=["pending", "running"]),
                 name="execution_open",
+            ),
+            models.Index(
+                fields=["rerun_of"],
+                condition=models.Q(rerun_of__isnull=False),
+                name="execution_reruns",
             ),
             models.Index(
                 fields=["lease_until"],

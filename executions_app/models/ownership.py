@@ -37,7 +37,7 @@ from workflows_app.dag.types import Effect, Scheduling
 
 # Not `cancel_requested_at IS NOT NULL`: SQLite before 3.41 takes that for true in every RETURNING.
 _CLAIMED = """id, version_id, input, trigger_type, scheduling, fence, last_seq, started_at, recoveries,
-    cancel_requested_at, claimed_by"""
+    cancel_requested_at, claimed_by, rerun_of_id"""
 _TAKEN = "fence = fence + 1, lease_until = {lease}, last_seq = last_seq + 1, recorded_seq = last_seq + 1"
 
 CLAIM = f"""
@@ -93,6 +93,8 @@ class Claim(NamedTuple):
     recoveries: int
     cancel_requested: bool
     owner: str
+    # Of a re-run some nodes may have ended before it starts.
+    is_rerun: bool = False
     progress: Progress = NOTHING_YET
 
 
@@ -142,6 +144,7 @@ def _claim(statement: str, parameters: Sequence[Any]) -> Sequence[Claim]:
         for one in claims:
             data = {"fence": one.fence, "owner": one.owner}
             write_log(cursor, one.execution_id, one.last_seq, "execution.running", "Execution started.", data=data)
+        claims = [one._replace(progress=progress_of(one.execution_id)) if one.is_rerun else one for one in claims]
     # Ids are in the order of acceptance.
     return sorted(claims, key=lambda claim: claim.execution_id)
 
@@ -269,12 +272,12 @@ def _node_progress(row: _Row, attempts: int) -> NodeProgress:
 
 
 def _claim_of(row: tuple[Any, ...]) -> Claim:
-    id_, version_id, input_text, trigger_type, scheduling, fence, last_seq, started_at, recoveries, cancel, owner = row
+    id_, version_id, text, trigger, scheduling, fence, last_seq, started_at, recoveries, cancel, owner, before = row
     return Claim(
         execution_id=uuid.UUID(str(id_)),
         version_id=uuid.UUID(str(version_id)),
-        input=input_text,
-        trigger_type=trigger_type,
+        input=text,
+        trigger_type=trigger,
         scheduling=Scheduling(scheduling),
         fence=fence,
         last_seq=last_seq,
@@ -282,4 +285,5 @@ def _claim_of(row: tuple[Any, ...]) -> Claim:
         recoveries=recoveries,
         cancel_requested=cancel is not None,
         owner=owner,
+        is_rerun=before is not None,
     )

@@ -8,6 +8,7 @@ The statements are plain SQL that SQLite and PostgreSQL share; values go in as p
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import batched
 from typing import Any, NamedTuple, cast
 
 from django.db import connection
@@ -145,6 +146,16 @@ INSERT_NODE = insert(
 )  # fmt: skip
 
 
+# What ended for good in another execution of the same plan.
+KEEP_NODES = f"""
+    UPDATE {NODES} SET status = o.status, reason = o.reason, retry_count = o.retry_count, input = o.input,
+        output = o.output, details = o.details, edges = o.edges, started_at = o.started_at, ended_at = o.ended_at
+    FROM {NODES} AS o
+    WHERE {NODES}.execution_id = %s AND o.execution_id = %s AND {NODES}."order" = o."order"
+        AND {NODES}.item = o.item AND o."order" IN (%%s)
+    RETURNING {NODES}."order", {NODES}.key, {NODES}.status"""
+
+
 class End(NamedTuple):
     """How an execution ends; `output` and `error` are JSON text."""
 
@@ -202,6 +213,23 @@ def insert_nodes(execution_id: uuid.UUID, plan: Plan) -> None:
                 for order, (node, level) in enumerate(zip(plan.nodes, plan.levels, strict=True))
             ],
         )
+
+
+def keep_nodes(execution_id: uuid.UUID, earlier: uuid.UUID, orders: Sequence[int], *, first_seq: int) -> None:
+    """Let a new execution begin with what these nodes came to in an earlier one, and say so in its journal."""
+    entries: list[tuple[Any, ...]] = []
+    row_id, at = db_id(execution_id), db_time(now())
+    with connection.cursor() as cursor:
+        for chunk in batched(orders, 500):
+            marks = ", ".join(["%s"] * len(chunk))
+            cursor.execute(KEEP_NODES.replace("%%s", marks), (row_id, db_id(earlier), *chunk))
+            for _, key, status in sorted(cursor.fetchall()):
+                message = f"Node '{key}' stays {status}, as in execution {earlier}."
+                data = jsontext.dumps({"status": status, "kept_from": str(earlier)})
+                seq = first_seq + len(entries)
+                entries.append((row_id, seq, f"node.{status}", "info", key, message, data, at))
+        if entries:
+            _ = INSERT_LOG.run(cursor, entries)
 
 
 def write_log(

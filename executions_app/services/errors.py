@@ -69,6 +69,28 @@ class AlreadyFinished(RunError):
         super().__init__(f"Execution {execution_id} has already ended: it is {status}.")
 
 
+class NotFinished(RunError):
+    """Raised when an execution that has not ended is to be run again."""
+
+    code: ClassVar[str] = "not_finished"
+
+    def __init__(self, execution_id: object, status: str) -> None:
+        super().__init__(
+            f"Execution {execution_id} is {status}: wait for its end, or cancel it, before you run it again."
+        )
+
+
+class NothingFailed(RunError):
+    """Raised when an execution is to be run again from its failures, and has none."""
+
+    code: ClassVar[str] = "nothing_failed"
+
+    def __init__(self, execution_id: object) -> None:
+        super().__init__(
+            f"Execution {execution_id} completed, there is no failure to go on from: run it from the start."
+        )
+
+
 class NotAbandoned(RunError):
     """Raised when a run is to be taken from an engine that may be alive, or has none to be taken from."""
 

@@ -73,7 +73,7 @@ def start(request: StartRequest) -> Accepted:
         before = _accepted_before(request)
         if before is not None:
             return Accepted(execution=before, created=False)
-        raise _refusal(version) from None
+        raise already_running(version) from None
 
 
 def _snapshot(target: Workflow | Source) -> WorkflowVersion:
@@ -94,31 +94,41 @@ def _check_input(plan: Plan, value: JsonObject) -> None:
 
 def _accept(request: StartRequest, version: WorkflowVersion, plan: Plan) -> WorkflowExecution:
     execution = WorkflowExecution(
-        workflow_id=version.workflow_id,
         version=version,
         started_by=request.user,
         trigger_type=request.trigger_type,
         scheduling=request.scheduling or plan.settings.scheduling,
         labels=[*plan.labels, *request.labels],
-        status=ExecutionStatus.PENDING,
         input=request.input,
-        exclusive=not plan.settings.allow_concurrent and version.workflow_id is not None,
         idempotency_hash=_idempotency_hash(request),
         request_hash=_request_hash(request),
-        last_seq=1,
-        created_at=querysets.now(),
     )
-    if request.reserved:
+    insert(execution, plan, f"Execution of {version} was accepted.", reserved=request.reserved)
+    return execution
+
+
+def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: bool, keep: Sequence[int] = ()) -> None:
+    """Put an execution on record as pending, in the caller's transaction, and have it taken after the commit.
+
+    Of a re-run some nodes keep what they came to in the execution that it runs again.
+    """
+    execution.workflow_id = execution.version.workflow_id
+    execution.status = ExecutionStatus.PENDING
+    execution.exclusive = not plan.settings.allow_concurrent and execution.workflow_id is not None
+    execution.last_seq = 1 + len(keep)
+    execution.created_at = querysets.now()
+    if reserved:
         execution.claimed_by = engine_name()
         execution.lease_until = execution.created_at + timedelta(seconds=execution_settings().lease_seconds)
     querysets.insert_execution(execution)
     querysets.insert_nodes(execution.id, plan)
     with connection.cursor() as cursor:
-        querysets.write_log(cursor, execution.id, 1, "execution.pending", f"Execution of {version} was accepted.")
-        if not request.reserved:
+        querysets.write_log(cursor, execution.id, 1, "execution.pending", message)
+        if not reserved:
             notify_work(cursor)
             transaction.on_commit(wake)
-    return execution
+    if execution.rerun_of_id is not None:
+        querysets.keep_nodes(execution.id, execution.rerun_of_id, keep, first_seq=2)
 
 
 def _accepted_before(request: StartRequest) -> WorkflowExecution | None:
@@ -150,7 +160,8 @@ def _sha256(value: object) -> str:
     return hashlib.sha256(jsontext.dumps(value).encode()).hexdigest()
 
 
-def _refusal(version: WorkflowVersion) -> Exception:
+def already_running(version: WorkflowVersion) -> AlreadyRunning:
+    """Why a run of an exclusive workflow was refused."""
     running = WorkflowExecution.objects.filter(
         workflow_id=version.workflow_id,
         exclusive=True,

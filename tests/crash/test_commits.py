@@ -1,6 +1,7 @@
 """A process dies or loses a reply before and after every commit of the engine: no run is the worse for it."""
 
 import ast
+import re
 from itertools import product
 
 import pytest
@@ -19,9 +20,11 @@ REACHED_BY = {
     "release": ("run_workflow", "slow", "--timeout", "0.1"),
     "fail_run": ("run_workflow", "crash"),
     "request_cancel": ("cancel_execution",),
+    "rerun": ("rerun_execution",),
     "reclaim": (),
 }
 BEFORE = {"fail_run": "write:before:break:3 "}
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Of a run's many batches: the first, one with an effect's start, a late one.
 TIMES = {"write": (1, 3, 6)}
 
@@ -56,9 +59,10 @@ def test_no_commit_is_a_bad_moment_to_die(world, figure):
     for name, moment, act in cells:
         for number in TIMES.get(name, (1,)):
             arguments = REACHED_BY[name]
-            if name == "request_cancel":
-                _, out = world.finished("run_workflow", "crash", "--no-wait")
-                arguments = (*arguments, out.split()[-1])
+            if name in ("request_cancel", "rerun"):
+                leave = ["--no-wait"] if name == "request_cancel" else ["--json"]
+                _, out = world.finished("run_workflow", "crash", *leave)
+                arguments = (*arguments, UUID.search(out)[0])
             strikes = f"{BEFORE.get(name, '')}{name}:{moment}:{act}:{number}"
             processes.append((strikes, world.command(*arguments, strikes=strikes)))
     for strikes, process in processes:
@@ -70,7 +74,8 @@ def test_no_commit_is_a_bad_moment_to_die(world, figure):
     healthy = world.worker()
     accepted = len(world.rows(f"SELECT 1 FROM {EXECUTIONS}"))
     # Every command but those that died before they accepted anything.
-    assert accepted == len(processes) - len(ACTS)
+    reruns = len(MOMENTS) * len(ACTS)
+    assert accepted == len(processes) - len(ACTS) + reruns - len(ACTS)
     world.all_over(accepted)
     assert world.verdict() == {}
     recovered = len(world.rows(f"SELECT 1 FROM {LOGS} WHERE event = 'execution.recovered'"))

@@ -45,6 +45,10 @@ class Command(WorkflowCommand):
         reason = f" ({shown['reason']})" if shown["reason"] else ""
         took = "" if shown["duration_ms"] is None else f" in {shown['duration_ms']} ms"
         self.stdout.write(f"{shown['id']} {workflow['name']}{version}: {shown['status']}{reason}{took}")
+        if shown["rerun_of"]:
+            self.stdout.write(f"  runs {shown['rerun_of']} again")
+        for again in shown["reruns"]:
+            self.stdout.write(f"  was run again as {again}")
         if shown["error"]:
             self.stdout.write(f"  {shown['error']['message']}")
         width = max((len(node["key"]) for node in shown["nodes"]), default=0)
