@@ -58,10 +58,14 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
         "duration_ms": duration_ms(execution.started_at, execution.ended_at),
     }
     if with_nodes:
-        again = WorkflowExecution.objects.filter(rerun_of=execution).order_by("created_at", "id")
-        shown["reruns"] = [str(id_) for id_ in again.values_list("id", flat=True)]
         shown["nodes"] = nodes_json(execution)
     return shown
+
+
+def reruns_of(execution: WorkflowExecution) -> list[str]:
+    """The ids of the executions that run this one again, the oldest first."""
+    again = WorkflowExecution.objects.filter(rerun_of=execution).order_by("created_at", "id")
+    return [str(id_) for id_ in again.values_list("id", flat=True)]
 
 
 def nodes_json(execution: WorkflowExecution) -> list[dict[str, Any]]:

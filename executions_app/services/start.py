@@ -113,7 +113,6 @@ def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: 
     Of a re-run some nodes keep what they came to in the execution that it runs again.
     """
     execution.workflow_id = execution.version.workflow_id
-    execution.status = ExecutionStatus.PENDING
     execution.exclusive = not plan.settings.allow_concurrent and execution.workflow_id is not None
     execution.last_seq = 1 + len(keep)
     execution.created_at = querysets.now()

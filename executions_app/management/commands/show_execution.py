@@ -5,7 +5,7 @@ from typing import Any, override
 from django.core.management.base import CommandError, CommandParser
 
 from executions_app.management.progress import SHAPES
-from executions_app.queries import attempts_json, execution_by_id, execution_json, logs_json
+from executions_app.queries import attempts_json, execution_by_id, execution_json, logs_json, reruns_of
 from executions_app.services.errors import ExecutionNotFound
 from workflows_app.dag import jsontext
 from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
@@ -26,7 +26,7 @@ class Command(WorkflowCommand):
             execution = execution_by_id(options["id"])
         except ExecutionNotFound as error:
             raise CommandError(str(error), returncode=EXIT_INVALID) from error
-        shown = execution_json(execution)
+        shown = execution_json(execution) | {"reruns": reruns_of(execution)}
         attempts = attempts_json(execution)
         for node in shown["nodes"]:
             node["attempts"] = attempts.get(node["key"], [])
