@@ -11,13 +11,20 @@ from executions_app.engine.failures import cancelled_at_work, describe, with_unk
 from executions_app.engine.states import Reason
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import NodePlan
+from workflows_app.dag.types import Effect, JsonValue
 from workflows_app.processors.errors import NodeOutputError
-from workflows_app.tools.context import Remains
+from workflows_app.tools.context import JournalWriter, Remains, note_progress
+from workflows_app.tools.errors import AttemptEnded
+
+# How often the progress of one attempt goes to the journal.
+PROGRESS_SECONDS = 1.0
 
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False):
     # JSON text.
     output: str
+    # The attempt ran out of time, and its work turned out to be done.
+    found_done: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
@@ -25,6 +32,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     reason: Reason = Reason.NODE_ERROR
     # A sentence where the code would not end and was let go.
     let_go: str = ""
+    # Where it can be asked what became of the work: the error in case that it is not done.
+    if_not_done: ErrorInfo | None = None
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +57,7 @@ class Attempt:
     `grace` seconds after the time limit or `cancel`. An output of more than `output_bytes` is a failure.
     """
 
-    __slots__ = ("_grace", "_met", "_node", "_output_bytes", "_remains", "_signal", "_task")
+    __slots__ = ("_grace", "_loop", "_met", "_node", "_output_bytes", "_remains", "_signal", "_silent_until", "_task")
 
     # Tasks that were let go, kept from the garbage collector until they end.
     abandoned: set[asyncio.Task[object]] = set()
@@ -57,7 +66,10 @@ class Attempt:
         self._node = node
         self._grace = grace
         self._output_bytes = output_bytes
-        self._signal: asyncio.Future[_Signal] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._signal: asyncio.Future[_Signal] = self._loop.create_future()
+        # When its progress may be told again.
+        self._silent_until = 0.0
         self._task: asyncio.Task[object] | None = None
         # What `interrupted` said.
         self._met = ""
@@ -69,6 +81,15 @@ class Attempt:
     def interrupted(self, why: str, remains: Remains) -> None:
         """Told while a cancellation passes through the code: see `ToolContext.interrupted`."""
         self._met, self._remains = why, remains
+
+    def beat(self, progress: JsonValue, journal: JournalWriter) -> None:
+        """From any thread; see `ToolContext.heartbeat`."""
+        if self._signal.done() and self._signal.result() is not _Signal.DONE:
+            raise AttemptEnded(self._node.key)
+        now = self._loop.time()
+        if progress is not None and now >= self._silent_until:
+            self._silent_until = now + PROGRESS_SECONDS
+            note_progress(progress, journal)
 
     async def run(self, code: Coroutine[object, object, object], *, deadline: float) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -111,9 +132,10 @@ class Attempt:
         error = describe(NodeTimeoutError(self._node.key, self._node.timeout_seconds), self._node)
         if self._met:
             error = msgspec.structs.replace(error, message=f"{error.message} {self._met}")
-        if self._remains != "never began":
-            error = with_unknown_outcome(error, self._node)
-        return Failed(error, Reason.TIMEOUT, let_go)
+        if self._remains == "never began":
+            return Failed(error, Reason.TIMEOUT, let_go)
+        known = error if self._node.effect is Effect.CHECKABLE else None
+        return Failed(with_unknown_outcome(error, self._node), Reason.TIMEOUT, let_go, known)
 
     def _cancelled(self, let_go: str) -> Cancelled:
         return Cancelled(None if self._remains == "never began" else cancelled_at_work(self._node), let_go)

@@ -7,7 +7,6 @@ import msgspec
 from executions_app.engine.errors import ErrorInfo, NodeTimeoutError, SelfCancelledError, names_of
 from workflows_app.dag.expressions import ExpressionError
 from workflows_app.dag.plan import NodePlan
-from workflows_app.dag.types import Effect
 from workflows_app.processors.errors import NodeError, Retryable
 
 MESSAGE_LIMIT = 8 * 1024
@@ -51,15 +50,15 @@ _UNKNOWN = "The outcome is unknown: verify at the receiver before you run it aga
 
 
 def with_unknown_outcome(error: ErrorInfo, node: NodePlan) -> ErrorInfo:
-    """An attempt that was interrupted may have had its effect: with `at_most_once` it is not repeated."""
-    if node.effect is not Effect.AT_MOST_ONCE:
+    """An attempt that was interrupted may have had its effect: unless that may be repeated, it is not."""
+    if node.effect.is_repeatable:
         return error
     return msgspec.structs.replace(error, message=f"{error.message} {_UNKNOWN}", retryable=False)
 
 
 def cancelled_at_work(node: NodePlan) -> ErrorInfo | None:
     """What to tell of an attempt that was cancelled: nothing, unless it may have had an effect."""
-    if node.effect is not Effect.AT_MOST_ONCE:
+    if node.effect.is_repeatable:
         return None
     return ErrorInfo(
         code="outcome_unknown",

@@ -31,6 +31,8 @@ class NodeProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     due_at: datetime | None = None
     # It was at work when its engine went, and what it did cannot be known or repeated.
     is_crashed: bool = False
+    # Of its last attempt.
+    attempt_id: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import msgspec
 
-from executions_app.engine.attempt import Attempt, Cancelled, Outcome, Succeeded, failure
+from executions_app.engine.attempt import Attempt, Cancelled, Failed, Outcome, Succeeded, failure
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext, NodeScope
 from executions_app.engine.errors import EngineInterrupted, ErrorInfo, HandedBack
@@ -25,14 +25,16 @@ from executions_app.engine.failures import MESSAGE_LIMIT, printable
 from executions_app.engine.frontier import Frontier, order_of
 from executions_app.engine.ports import Ports, Sink
 from executions_app.engine.progress import NOTHING_YET, Progress
+from executions_app.engine.reconciliation import ask, outcome_after
 from executions_app.engine.settling import AttemptStart, Settlement, Settler
 from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, NodeStatus, Reason
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import NodePlan, Plan
 from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType, Scheduling
-from workflows_app.processors.base import NodeCall, Processor
+from workflows_app.processors.base import NodeCall, Processor, Reconciler
 from workflows_app.processors.errors import NodeOutputError
 from workflows_app.tools.context import ToolContext
+from workflows_app.tools.reconciling import Done, NotDone, Unknown, Verdict
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -150,7 +152,7 @@ class _Run:
 
     def _resume(self, progress: Progress) -> None:
         """Start what may start now: at the very start the entry nodes, else what the record leaves open."""
-        crashed = {one.node for one in progress.nodes if one.is_crashed}
+        crashed = {one.node: one.attempt_id for one in progress.nodes if one.is_crashed}
         due = {one.node: one.due_at for one in progress.nodes if one.due_at is not None}
         now = self._ports.clock.now()
         ready: list[int] = []
@@ -158,7 +160,8 @@ class _Run:
             at = due.get(node)
             if node in crashed:
                 self._frontier.start(node)
-                _ = self._spawn(self._settle_crashed(node), self._plan.nodes[node].key)
+                self._free_slots -= 1
+                _ = self._spawn(self._settle_crashed(node, crashed[node]), self._plan.nodes[node].key)
             elif at is not None and at > now:
                 # It was admitted before it was first tried.
                 self._retries[node] = self._loop.call_later((at - now).total_seconds(), self._requeue, node)
@@ -168,19 +171,53 @@ class _Run:
             self._finished.set()
         self._admit(ready)
 
-    async def _settle_crashed(self, node: int) -> None:
+    async def _settle_crashed(self, node: int, attempt_id: str) -> None:
         try:
-            settlement = self._settler.crash(node)
-            await self._commit(settlement)
+            verdict: Verdict = Unknown()
+            if self._plan.nodes[node].effect is Effect.CHECKABLE:
+                verdict = await self._ask_about_crashed(node, attempt_id)
+            match verdict:
+                case NotDone():
+                    self._frontier.suspend(node)
+                    self._queue.append(node)
+                    settlement = Settlement()
+                case Done(output):
+                    settlement = self._settler.find_done(node, cast(str, output))
+                    await self._commit(settlement)
+                case Unknown(why):
+                    settlement = self._settler.crash(node, why)
+                    await self._commit(settlement)
         except Exception as error:  # noqa: BLE001 - as in _drive
             self._break(error)
             return
+        self._free_slots += 1
         self._admit(settlement.ready)
+
+    async def _ask_about_crashed(self, node: int, attempt_id: str) -> Verdict:
+        attempt = self._new_attempt(node)
+        call = self._call(node, self._settler.interrupted_attempt(node, attempt_id), attempt)
+        try:
+            prepared = self._processors[call.node.type].prepare(call)
+        except Exception as error:  # noqa: BLE001 - as in _attempt
+            return Unknown(f"Its inputs cannot be rendered: {error}")
+        return await self._ask(node, call, prepared)
+
+    async def _ask(self, node: int, call: NodeCall, prepared: JsonValue) -> Verdict:
+        attempt = self._attempts[node] = self._new_attempt(node)
+        call = replace(call, attempt=replace(call.attempt, deadline=self._deadline(call.node)))
+        try:
+            return await ask(cast(Reconciler, self._processors[call.node.type]), call, prepared, attempt)
+        finally:
+            del self._attempts[node]
+
+    def _new_attempt(self, node: int) -> Attempt:
+        limits = self._ports.limits
+        return Attempt(self._plan.nodes[node], grace=limits.grace, output_bytes=limits.output_bytes)
 
     def _admit(self, ready: Iterable[int] = ()) -> None:
         """Queue what may start, and start as many as there are slots."""
         self._queue.extend(self._order.admit(ready))
-        while self._free_slots and self._queue and not (self._cancel.requested or self._cancel.handing_back):
+        while self._free_slots > 0 and self._queue and not (self._cancel.requested or self._cancel.handing_back):
             node = self._queue.popleft()
             # It may have been stopped while it waited.
             if self._frontier.statuses[node] is NodeStatus.PENDING:
@@ -233,8 +270,7 @@ class _Run:
     async def _attempt(self, node: int) -> Outcome:
         plan_node = self._plan.nodes[node]
         processor = self._processors[plan_node.type]
-        limits = self._ports.limits
-        attempt = Attempt(plan_node, grace=limits.grace, output_bytes=limits.output_bytes)
+        attempt = self._new_attempt(node)
         start = self._settler.begin_attempt(node)
         call = self._call(node, start, attempt)
         prepared: JsonValue = None
@@ -274,6 +310,8 @@ class _Run:
         if outcome.let_go:
             now = self._ports.clock.now()
             self._sink.post(NodeAbandoned(node=node, at=now, attempt_id=start.attempt_id, why=outcome.let_go))
+        if isinstance(outcome, Failed) and outcome.if_not_done is not None and not self._cancel.requested:
+            return outcome_after(outcome, await self._ask(node, call, prepared))
         return outcome
 
     def _within_limits(self, call: NodeCall, outcome: Succeeded) -> Outcome:
@@ -297,6 +335,7 @@ class _Run:
             deadline=self._deadline(plan_node),
             journal=partial(self._log, node),
             interrupted=attempt.interrupted,
+            beat=attempt.beat,
         )
         return NodeCall(
             node=plan_node,

@@ -104,16 +104,36 @@ class Settler:
                 )
                 _ = self._note_failure(node, one.error, handled=handled)
 
-    def crash(self, node: int) -> Settlement:
-        """Settle a node that was at work when its engine died, and whose work cannot be repeated."""
+    def interrupted_attempt(self, node: int, attempt_id: str) -> AttemptStart:
+        """The attempt that was under way when the engine before this one died."""
+        return AttemptStart(
+            attempt_id=attempt_id,
+            number=self._numbers[node],
+            retry_count=self._retries[node],
+            at=self._ports.clock.now(),
+            first_at=self._started[node],
+        )
+
+    def crash(self, node: int, said: str = "") -> Settlement:
+        """Settle a node that was at work when its engine died, and whose work cannot be repeated.
+
+        `said` is what the tool found out, where it could be asked.
+        """
         error = describe(NodeCrashedError(self._plan.nodes[node].key), self._plan.nodes[node])
+        if said:
+            error = msgspec.structs.replace(error, message=f"{error.message} {said}")
         error = with_unknown_outcome(error, self._plan.nodes[node])
         return self._conclude(node, error, Reason.CRASHED, outcome=None)
+
+    def find_done(self, node: int, output: str) -> Settlement:
+        """Settle a node that was at work when its engine died, and whose work turned out to be done."""
+        return self._complete(node, output, outcome=None)
 
     def settle(self, node: int, outcome: Outcome) -> Settlement:
         match outcome:
             case Succeeded():
-                return self._complete(node, outcome.output)
+                ended = AttemptOutcome.TIMED_OUT if outcome.found_done else AttemptOutcome.SUCCEEDED
+                return self._complete(node, outcome.output, ended)
             case Failed():
                 return self._fail(node, outcome)
             case _:
@@ -138,22 +158,23 @@ class Settler:
             case reason:
                 return self._ended(ExecutionStatus.CANCELLED, reason, self._first_failure)
 
-    def _complete(self, node: int, output: str) -> Settlement:
+    def _complete(self, node: int, output: str, outcome: AttemptOutcome | None) -> Settlement:
         self._context.put(node, output)
         try:
             chosen = self._route(node, Ending.COMPLETED)
         except ConditionFailed as failed:
             error = describe(failed.error, self._plan.nodes[node])
             error = msgspec.structs.replace(error, code="condition_error")
-            return self._conclude(node, error, Reason.CONDITION_ERROR, output, failed)
+            return self._conclude(node, error, Reason.CONDITION_ERROR, output, failed, outcome)
         step = self._frontier.settle(node, NodeStatus.COMPLETED, chosen.states)
         event = self._event(
             node,
             NodeStatus.COMPLETED,
-            attempt_outcome=AttemptOutcome.SUCCEEDED,
+            attempt_outcome=outcome,
             edges=_edges_of(chosen),
             output=output,
-            details=self._details(node, chosen),
+            details=self._details(node, chosen)
+            | ({} if outcome is AttemptOutcome.SUCCEEDED else {"reconciled": "done"}),
         )
         return self._settlement((event,), step)
 

@@ -38,7 +38,7 @@ from executions_app.engine.states import (
     Reason,
 )
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import Effect, JsonObject, NodeType, Scheduling
+from workflows_app.dag.types import JsonObject, NodeType, Scheduling
 from workflows_app.processors.base import Processor
 
 
@@ -141,7 +141,7 @@ class MemorySink:
         successor = copy(self)
         successor._reset()
         for node in self._abandon_attempts():
-            if self.plan.nodes[node].effect is not Effect.AT_MOST_ONCE:
+            if self.plan.nodes[node].effect.is_repeatable:
                 self.statuses[node] = NodeStatus.PENDING
         successor._note("execution.recovered", "Another engine goes on with the execution.")
         return successor

@@ -33,7 +33,7 @@ from executions_app.models.querysets import (
 )
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import Effect, Scheduling
+from workflows_app.dag.types import Scheduling
 
 # Not `cancel_requested_at IS NOT NULL`: SQLite before 3.41 takes that for true in every RETURNING.
 _CLAIMED = """id, version_id, input, trigger_type, scheduling, fence, last_seq, started_at, recoveries,
@@ -185,7 +185,7 @@ def reclaim(seen: Abandoned, owner: str, lease_seconds: float, plan: Plan) -> Cl
         at_work = NodeExecution.objects.filter(execution_id=seen.execution_id, status=NodeStatus.RUNNING)
         orders: list[int] = list(at_work.values_list("order", flat=True))
         for order in orders:
-            if plan.nodes[order].effect is not Effect.AT_MOST_ONCE:
+            if plan.nodes[order].effect.is_repeatable:
                 cursor.execute(REPEAT_NODE, (row_id, order))
         message = f"Engine {owner} goes on with the execution{_why(seen, owner)}."
         data = {"fence": taken.fence, "owner": owner, "before": seen.owner, "recoveries": taken.recoveries}
@@ -251,6 +251,7 @@ class _Row(NamedTuple):
     error: dict[str, Any] | None
     traceback: str
     details: dict[str, Any] | None
+    attempt_id: str
 
 
 def _node_progress(row: _Row, attempts: int) -> NodeProgress:
@@ -268,6 +269,7 @@ def _node_progress(row: _Row, attempts: int) -> NodeProgress:
         cause=(row.details or {}).get("cause", ""),
         due_at=row.due_at,
         is_crashed=status is NodeStatus.RUNNING,
+        attempt_id=row.attempt_id,
     )
 
 

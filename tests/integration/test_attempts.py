@@ -13,7 +13,7 @@ from executions_app.queries import attempts_json, execution_by_id
 from tests.eventually import eventually
 from tests.integration.conftest import document
 from tests.integration.virtual_time import run_virtually
-from workflows_app.tools import Permanent, Retryable, ToolContext, threads, tool
+from workflows_app.tools import AttemptEnded, Permanent, Retryable, ToolContext, threads, tool
 
 __all__ = ["run_virtually"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -203,3 +203,34 @@ def test_an_attempt_that_may_have_had_an_effect_says_so_when_it_is_cancelled(imp
     assert attempt["outcome"] == "cancelled"
     assert attempt["error"]["code"] == "outcome_unknown"
     assert "verify at the receiver" in result.node_results["a"].error_message
+
+
+def test_code_in_a_thread_hears_by_its_heartbeat_that_nobody_waits_any_more(import_document, tools):
+    ended = threading.Event()
+
+    @tool("test.long", effect="none")
+    def long(context: ToolContext) -> int:
+        try:
+            while True:
+                context.heartbeat()
+                time.sleep(0.01)
+        except AttemptEnded:
+            ended.set()
+            raise
+
+    workflow = import_document(document("t>a", a={"tool": "test.long", "timeout_seconds": 0.1}))
+    assert asyncio.run(WorkflowExecutor().execute(workflow.id)).status == "failed"
+    assert ended.wait(5)
+
+
+def test_progress_goes_to_the_journal_once_a_second_at_most(import_document, tools):
+    @tool("test.progress", effect="none")
+    async def progress(context: ToolContext) -> int:
+        for done in range(100):
+            context.heartbeat({"done": done})
+        return 1
+
+    workflow = import_document(document("t>a", a={"tool": "test.progress"}))
+    assert asyncio.run(WorkflowExecutor().execute(workflow.id)).status == "completed"
+    (log,) = ExecutionLog.objects.filter(event="log")
+    assert (log.level, log.data) == ("debug", {"progress": {"done": 0}})

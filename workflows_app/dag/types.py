@@ -94,6 +94,13 @@ class Effect(StrEnum):
     IDEMPOTENT = "idempotent"
     # Must not be repeated when its outcome is unknown.
     AT_MOST_ONCE = "at_most_once"
+    # When its outcome is unknown the tool can ask what became of it; otherwise as at_most_once.
+    CHECKABLE = "checkable"
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether an attempt whose outcome is unknown may simply be made again."""
+        return self in (Effect.NONE, Effect.IDEMPOTENT)
 
 
 class Jitter(StrEnum):

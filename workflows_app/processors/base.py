@@ -9,6 +9,7 @@ from workflows_app.dag.plan import NodePlan
 from workflows_app.dag.rendering import Scope
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey
 from workflows_app.tools.context import ToolContext
+from workflows_app.tools.reconciling import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +47,9 @@ class Processor(Protocol):
     def prepare(self, call: NodeCall) -> JsonValue: ...
 
     async def process(self, call: NodeCall, prepared: JsonValue) -> object: ...
+
+
+class Reconciler(Processor, Protocol):
+    """The processor of nodes with effect `checkable`, asked about the attempt of `call`, which was interrupted."""
+
+    async def reconcile(self, call: NodeCall, prepared: JsonValue) -> Verdict: ...

@@ -7,6 +7,7 @@ from workflows_app.dag.types import JsonObject, JsonValue
 from workflows_app.processors import inputs
 from workflows_app.processors.base import NodeCall
 from workflows_app.processors.errors import NodeOutputError
+from workflows_app.tools.reconciling import Done, InterruptedAttempt, Verdict
 from workflows_app.tools.registry import Registry, registry
 
 # So many sentences tell what is wrong with an output.
@@ -30,12 +31,28 @@ class ToolProcessor:
         """Raises `NodeInputError`, `NodeOutputError`, `UnknownTool`, and whatever the tool raises."""
         tool = self._tools.get(call.node.tool)
         output = await tool.call(cast(JsonObject, prepared), call.attempt, strict=call.node.inputs is not None)
-        if call.node.output_schema is None:
-            return output
         return _checked(output, call.node.output_schema, call.node.key)
 
+    async def reconcile(self, call: NodeCall, prepared: JsonValue) -> Verdict:
+        """Raises what `process` raises, and whatever the tool's `reconcile` raises."""
+        attempt = call.attempt
+        interrupted = InterruptedAttempt(
+            execution_id=attempt.execution_id,
+            node=attempt.node,
+            attempt_id=attempt.attempt_id,
+            idempotency_key=attempt.idempotency_key,
+            number=attempt.number,
+            inputs=cast(JsonObject, prepared),
+        )
+        verdict = await self._tools.get(call.node.tool).ask(interrupted, attempt)
+        if isinstance(verdict, Done):
+            return Done(_checked(verdict.output, call.node.output_schema, call.node.key))
+        return verdict
 
-def _checked(output: object, output_schema: JsonObject, node: str) -> JsonValue:
+
+def _checked(output: object, output_schema: JsonObject | None, node: str) -> object:
+    if output_schema is None:
+        return output
     try:
         value = jsontext.clean(output)
     except jsontext.JsonError as error:

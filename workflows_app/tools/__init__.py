@@ -2,7 +2,11 @@
 
 from workflows_app.tools import core, market
 from workflows_app.tools.context import ToolContext
-from workflows_app.tools.errors import Permanent, Retryable
+from workflows_app.tools.errors import AttemptEnded, Permanent, Retryable
+from workflows_app.tools.reconciling import Done, InterruptedAttempt, NotDone, Unknown
 from workflows_app.tools.registry import tool
 
-__all__ = ["Permanent", "Retryable", "ToolContext", "core", "market", "tool"]
+__all__ = [
+    "AttemptEnded", "Done", "InterruptedAttempt", "NotDone", "Permanent", "Retryable", "ToolContext", "Unknown", "core",
+    "market", "tool",
+]  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from workflows_app.dag import jsontext
-from workflows_app.dag.types import JsonObject, NodeKey
+from workflows_app.dag.types import JsonObject, JsonValue, NodeKey
 
 type LogLevel = Literal["debug", "info", "warning", "error"]
 # (level, message, data); may be called from any thread.
@@ -14,10 +14,18 @@ type JournalWriter = Callable[[str, str, JsonObject | None], None]
 type Remains = Literal["never began", "stopped", "goes on"]
 # (why, remains); see `ToolContext.interrupted`.
 type InterruptionReport = Callable[[str, Remains], None]
+# (progress, journal); see `ToolContext.heartbeat`.
+type Beat = Callable[[JsonValue, JournalWriter], None]
 
 
 def _unheard(_why: str, _remains: Remains) -> None:
     pass
+
+
+def note_progress(progress: JsonValue, journal: JournalWriter) -> None:
+    """Write a tool's progress to the journal."""
+    if progress is not None:
+        journal("debug", "Progress.", {"progress": progress})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +47,16 @@ class ToolContext:
     deadline: float
     journal: JournalWriter
     interrupted: InterruptionReport = _unheard
+    beat: Beat = note_progress
 
     def log(self, message: str, /, level: LogLevel = "info", **data: object) -> None:
         """Write a line to the execution's journal. Raises `JsonError` where `data` is not JSON."""
         self.journal(level, message, cast(JsonObject, jsontext.clean(data)) if data else None)
+
+    def heartbeat(self, progress: object = None, /) -> None:
+        """To be called from time to time by code that works for long, above all in a thread.
+
+        `progress`, any JSON value, goes to the journal, once a second at most. Raises `AttemptEnded` where the try
+        was cancelled or its time is up: nobody waits for the code any more, and it should end. Raises `JsonError`.
+        """
+        self.beat(None if progress is None else jsontext.clean(progress), self.journal)

@@ -130,3 +130,10 @@ def kind_of(value: object) -> str:
             return "a list"
         case _:
             return f"a value of type {type(value).__name__}"
+
+
+class AttemptEnded(Exception):
+    """Raised by `ToolContext.heartbeat` in code that goes on after its attempt has ended."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"The attempt of node '{node}' has ended: whatever this code returns is refused.")

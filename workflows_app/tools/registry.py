@@ -17,6 +17,7 @@ from workflows_app.tools import threads
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.errors import DuplicateTool, ToolDefinitionError, UnknownTool
 from workflows_app.tools.process_limits import Origin, processes
+from workflows_app.tools.reconciling import Done, InterruptedAttempt, NotDone, Reconcile, Unknown, Verdict
 from workflows_app.tools.signature import Signature
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Tool:
     effects: frozenset[Effect] = frozenset()
     description: str = ""
     isolation: Isolation = Isolation.THREAD
+    # With effect `checkable`: tells what became of an attempt.
+    reconcile: Reconcile | None = None
 
     @property
     def is_async(self) -> bool:
@@ -97,6 +100,21 @@ class Tool:
                 result = cast(object, await result)
         return _dumped(result)
 
+    async def ask(self, interrupted: InterruptedAttempt, context: ToolContext) -> Verdict:
+        """What became of an attempt, as the tool's `reconcile` says, which may raise anything."""
+        assert self.reconcile is not None
+        if inspect.iscoroutinefunction(self.reconcile):
+            found = await cast(Awaitable[object], self.reconcile(interrupted))
+        else:
+            found = await threads.pool.call(partial(self.reconcile, interrupted), context)
+        match found:
+            case Done(output):
+                return Done(_dumped(output))
+            case NotDone() | Unknown():
+                return found
+            case _:
+                raise TypeError(f"reconcile of tool '{self.name}' must return Done(output), NotDone() or Unknown(why).")
+
     async def _call_in_process(self, inputs: JsonObject, context: ToolContext, *, strict: bool) -> object:
         from workflows_app.tools.isolation import call_in_process  # noqa: PLC0415 - few tools need it
 
@@ -126,6 +144,7 @@ class Registry:
             raise ToolDefinitionError(
                 f"{quoted(tool.name)} is no name for a tool: use a family and a name in lower case, as in 'market.rsi'."
             )
+        _check_reconcile(tool)
         if not inspect.isfunction(tool.function):
             raise ToolDefinitionError(
                 f"Tool '{tool.name}' is no function: put @tool directly on a `def` or an `async def`."
@@ -205,6 +224,7 @@ def tool[**P, R](
     effects: Iterable[Effect | str] = (),
     description: str = "",
     isolation: Isolation | str = Isolation.THREAD,
+    reconcile: Reconcile | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a function, sync or async, as the tool of this name; the function itself is left as it is.
 
@@ -212,7 +232,9 @@ def tool[**P, R](
     attempt. `effect` tells what a repetition would do outside, `effects` what a node may state instead.
     The description is the docstring's first line unless it is given. With `isolation="process"` the function runs in
     a process of its own, which can be killed: it is found there by its module and name, gets nothing but JSON and
-    returns nothing but JSON. Raises `ToolDefinitionError`.
+    returns nothing but JSON. With effect `checkable`, `reconcile` is a function, sync or async, that is given an
+    `InterruptedAttempt` whose outcome nobody heard, and says `Done(output)`, `NotDone()` or `Unknown(why)`.
+    Raises `ToolDefinitionError`.
     """
     place = _one_of(Isolation, isolation, "isolation", name)
     own = _one_of(Effect, effect, "effect", name)
@@ -221,11 +243,35 @@ def tool[**P, R](
     def register(function: Callable[P, R]) -> Callable[P, R]:
         text = description or (inspect.getdoc(function) or "").partition("\n")[0]
         registry.register(
-            Tool(name=name, function=function, effect=own, effects=stated, description=text, isolation=place)
+            Tool(
+                name=name,
+                function=function,
+                effect=own,
+                effects=stated,
+                description=text,
+                isolation=place,
+                reconcile=reconcile,
+            )
         )
         return function
 
     return register
+
+
+def _check_reconcile(tool: Tool) -> None:
+    checkable = Effect.CHECKABLE in {tool.effect, *tool.effects}
+    if checkable and tool.reconcile is None:
+        raise ToolDefinitionError(
+            f"Tool '{tool.name}' is checkable, and nothing says how: give @tool a function as 'reconcile'."
+        )
+    if tool.reconcile is not None and not checkable:
+        raise ToolDefinitionError(
+            f"Tool '{tool.name}' has a 'reconcile', which is asked for effect='checkable' only: state that effect."
+        )
+    if checkable and tool.isolation is Isolation.PROCESS:
+        raise ToolDefinitionError(
+            f"Tool '{tool.name}' is checkable and isolated in a process: leave 'isolation' out, or say at_most_once."
+        )
 
 
 def _one_of[E: StrEnum](kind: type[E], word: E | str, what: str, name: str) -> E:

@@ -26,7 +26,7 @@ class Command(WorkflowCommand):
             execution = execution_by_id(options["id"])
         except ExecutionNotFound as error:
             raise CommandError(str(error), returncode=EXIT_INVALID) from error
-        shown = execution_json(execution) | {"reruns": reruns_of(execution)}
+        shown: dict[str, Any] = {**execution_json(execution), "reruns": reruns_of(execution)}
         attempts = attempts_json(execution)
         for node in shown["nodes"]:
             node["attempts"] = attempts.get(node["key"], [])
