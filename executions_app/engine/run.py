@@ -177,6 +177,9 @@ class _Run:
             if self._plan.nodes[node].effect is Effect.CHECKABLE:
                 verdict = await self._ask_about_crashed(node, attempt_id)
             match verdict:
+                case NotDone() if self._settler.starts_nothing_more:
+                    settlement = self._settler.settle(node, Cancelled())
+                    await self._commit(settlement)
                 case NotDone():
                     self._frontier.suspend(node)
                     self._queue.append(node)

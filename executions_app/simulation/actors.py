@@ -42,7 +42,8 @@ class Actor:
         if call.node.effect is Effect.AT_MOST_ONCE and any(
             row.outcome in (AttemptOutcome.ABANDONED, AttemptOutcome.TIMED_OUT)
             for row in attempts.values()
-            if self._scenario.plan.nodes[row.node] is call.node
+            # Its own may be abandoned already: another engine may have taken over a moment ago.
+            if row.attempt_id != call.attempt.attempt_id and self._scenario.plan.nodes[row.node] is call.node
         ):
             self.violations.append(f"{call.node.key} was called again after an unknown outcome")
         deed = deed_of(self._scenario, call.node.key, call.attempt.number)

@@ -34,13 +34,18 @@ CONTEXT = "executions_app.engine.context"
 BRANCHING = "workflows_app.dag.branching"
 
 MUTANTS = [
-    Mutant("parallelism has no limit", RUN, "while self._free_slots and self._queue", "while self._queue"),
-    Mutant("a slot is never given back", RUN, "        self._free_slots += 1\n", ""),
+    Mutant("parallelism has no limit", RUN, "while self._free_slots > 0 and self._queue", "while self._queue"),
+    Mutant(
+        "a slot is never given back",
+        RUN,
+        "self._requeue, node)\n        self._free_slots += 1\n",
+        "self._requeue, node)\n",
+    ),
     Mutant(
         "a node that waits for its retry keeps its slot",
         RUN,
-        "        self._free_slots += 1\n",
-        "        self._free_slots += settlement.retry_in is None\n",
+        "self._requeue, node)\n        self._free_slots += 1\n",
+        "self._requeue, node)\n        self._free_slots += settlement.retry_in is None\n",
     ),
     Mutant(
         "successors start before the outcome is durable",
@@ -158,8 +163,8 @@ MUTANTS = [
     Mutant(
         "a crash that is settled frees nothing",
         RUN,
-        "            return\n        self._admit(settlement.ready)\n\n    def _admit",
-        "            return\n\n    def _admit",
+        "return\n        self._free_slots += 1\n        self._admit(settlement.ready)\n\n    async def _ask_about",
+        "return\n\n    async def _ask_about",
     ),
     Mutant("a recovered run forgets its levels", RUN, "self._queue.extend(self._order.close(ended))", "pass"),
     Mutant("a refused edge hands over its data", CONTEXT, "is not EdgeState.TAKEN:", "is EdgeState.OPEN:"),
