@@ -56,8 +56,9 @@ reliability: sync ## kill, stop and crash everything, at length, on both databas
 	@$(PYTHON) -m tests.crash.reliability
 
 .PHONY: bench
-bench: sync ## measure the engine against its floors
+bench: sync ## measure the engine against its floors, on both databases
 	@$(PYTHON) -m benchmarks $(ARGS)
+	@$(PYTHON) -m benchmarks --database postgresql $(ARGS)
 
 .PHONY: format
 format: sync ## sort imports and format the source

@@ -1,26 +1,40 @@
-"""`python -m benchmarks [--only W1b,W2] [--rounds N] [--json FILE]`: measure, interleaved, and print a table."""
+"""`python -m benchmarks [--database postgresql] [--only W1b,W2] [--rounds N] [--json FILE]`: measure, print a table."""
 
 import argparse
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import product, report
+from benchmarks.database import Database, PostgresDatabase, SqliteDatabase
 from benchmarks.measuring import NAMES, measure
+from tests.postgresql import server
 
-RESULTS = Path(__file__).parent / "results" / "latest.json"
+RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
     options = _options()
-    with tempfile.TemporaryDirectory(prefix="pastetrader-bench-") as folder:
-        database = product.set_up(Path(folder))
+    results = options.json or RESULTS / f"{options.database}.json"
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pastetrader-bench-"))
+        if options.database == "postgresql":
+            # As it would be in use: a commit is on the disk.
+            database: Database = PostgresDatabase(stack.enter_context(server(durable=True)).url)
+        else:
+            database = SqliteDatabase(Path(folder))
+        product.set_up(database)
         measurements = []
         for name in options.only:
             print(f"measuring {name}", flush=True)
             measurements.append(measure(name, options.rounds, database, Path(folder)))
-    report.write(options.json, measurements)
+        product.tear_down()
+    report.write(results, options.database, measurements)
     print(f"\n{report.table(measurements)}\n")
-    print(f"Medians of {options.rounds} interleaved rounds on one machine: read the ratios. Samples: {options.json}")
+    print(
+        f"{options.database}: medians of {options.rounds} interleaved rounds on one machine: read the ratios. "
+        f"Samples: {results}"
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -29,7 +43,8 @@ def _options() -> argparse.Namespace:
         "--only", type=_chosen, default=NAMES, metavar="NAMES", help=f"by commas, of: {', '.join(NAMES)}; W4 is both"
     )
     _ = parser.add_argument("--rounds", type=_positive, default=9, help="that count; one more warms up")
-    _ = parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="where all samples go")
+    _ = parser.add_argument("--json", type=Path, metavar="FILE", help="where all samples go")
+    _ = parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     return parser.parse_args()
 
 

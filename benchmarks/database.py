@@ -1,11 +1,16 @@
-"""The SQLite file of a round: every round begins with the same one, and what it holds afterwards can be compared."""
+"""The database of a round: every round begins with the same, and what it holds afterwards can be compared."""
 
 import os
 import re
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import psycopg
+from psycopg.rows import dict_row
+
+from benchmarks.raw import RawPostgres, RawRows, RawSqlite
 
 RECORD = (
     "executions_app_workflowexecution",
@@ -23,19 +28,35 @@ OWN_COLUMNS = frozenset(
 OWN_DATA = re.compile(r'"(attempt_id|owner)":"[^"]*"')
 
 
-class Database:
-    """A database file and a copy of it to return to. No connection may be open during `keep` and `renew`."""
+class Database(Protocol):
+    """Where a round begins with what was there at the last `keep`. No transaction may be open during both."""
+
+    raw: RawRows
+
+    def choose(self) -> None:
+        """Make this the database of the settings, here and in processes that are started from here."""
+        ...
+
+    def keep(self) -> None: ...
+    def renew(self) -> None: ...
+
+    def record(self) -> dict[str, list[str]]:
+        """Every row of the execution record without what is its own: equal for contenders that keep the same."""
+        ...
+
+
+class SqliteDatabase:
+    """A file, and a copy of it to return to."""
 
     def __init__(self, folder: Path) -> None:
+        self.raw: RawRows = RawSqlite(folder)
         self.path = folder / "bench.sqlite3"
         self._kept = folder / "kept.sqlite3"
 
     def choose(self) -> None:
-        """Make this the database of the settings, here and in processes that are started from here."""
         os.environ["DATABASE_URL"] = f"sqlite:///{self.path}"
 
     def keep(self) -> None:
-        """What is in the file now is what every round begins with."""
         _ = shutil.copyfile(self.path, self._kept)
 
     def renew(self) -> None:
@@ -44,13 +65,35 @@ class Database:
         _ = shutil.copyfile(self._kept, self.path)
 
     def record(self) -> dict[str, list[str]]:
-        """Every row of the execution record without what is its own: equal for contenders that keep the same."""
         connection = sqlite3.connect(self.path)
         connection.row_factory = sqlite3.Row
         try:
             tables = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in RECORD}  # noqa: S608
         finally:
             connection.close()
+        return {table: sorted(_shared(row) for row in rows) for table, rows in tables.items()}
+
+
+class PostgresDatabase:
+    """A database of a server, of which nothing but the record changes in a round."""
+
+    def __init__(self, url: str) -> None:
+        self.raw: RawRows = RawPostgres(url)
+        self._url = url
+
+    def choose(self) -> None:
+        os.environ["DATABASE_URL"] = self._url
+
+    def keep(self) -> None:
+        return None
+
+    def renew(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            _ = connection.execute(f"TRUNCATE {', '.join(RECORD)}")
+
+    def record(self) -> dict[str, list[str]]:
+        with psycopg.connect(self._url, row_factory=dict_row) as connection:
+            tables = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in RECORD}  # noqa: S608
         return {table: sorted(_shared(row) for row in rows) for table, rows in tables.items()}
 
 

@@ -1,21 +1,20 @@
 """What the product is measured against: the same graph with less and less around it.
 
-`limit` keeps nothing. `sqlite` keeps a row per node, raw, in group commits. `floor` keeps the rows that the product
-keeps (execution, nodes from acceptance on, attempts, journal) through Django's connection, in group commits from one
-thread, successors after the commit; it has no engine: no plan, no expressions, no tools, no limits, no events.
+`limit` keeps nothing. `raw` keeps a row per node, by the driver alone, in group commits. `floor` keeps the rows that
+the product keeps (execution, nodes from acceptance on, attempts, journal) through Django's connection, in group commits
+from one thread, successors after the commit; it has no engine: no plan, no expressions, no tools, no limits, no events.
 """
 
 import asyncio
-import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from benchmarks.database import Database
+from benchmarks.raw import RawRows
 from benchmarks.workloads import BenchNode, Workload, body
 
 type Keep = Callable[[BenchNode, list[int], int], Awaitable[None]]
@@ -110,28 +109,23 @@ class GroupCommit:
             _ = asyncio.get_running_loop().call_soon(self._start)
 
 
-class RawSqlite:
+class Raw:
     """A row per node, by the driver alone."""
 
-    def __init__(self, workload: Workload, folder: Path) -> None:
+    def __init__(self, workload: Workload, rows: RawRows) -> None:
         self._workload = workload
-        self._path = folder / "raw.sqlite3"
+        self._rows = rows
 
     async def open(self) -> None:
-        self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-        _ = self._database.executescript(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-            "CREATE TABLE node (run TEXT, key TEXT, status TEXT, output TEXT, PRIMARY KEY (run, key));"
-        )
-        self._commits = GroupCommit(self._write)
+        self._rows.open()
+        self._commits = GroupCommit(self._rows.write)
 
     async def run(self) -> list[Values]:
         return await asyncio.gather(*(self._one() for _ in range(self._workload.executions)))
 
     async def close(self) -> None:
         self._commits.end()
-        self._database.close()
-        self._path.unlink()
+        self._rows.close()
 
     async def _one(self) -> Values:
         run_id = uuid.uuid4().hex
@@ -140,11 +134,6 @@ class RawSqlite:
             await self._commits.commit((run_id, node.key, text_of({"v": value})))
 
         return await walk(self._workload, keep)
-
-    def _write(self, rows: list[Any]) -> None:
-        _ = self._database.execute("BEGIN IMMEDIATE")
-        _ = self._database.executemany("INSERT INTO node VALUES (?, ?, 'completed', ?)", rows)
-        _ = self._database.execute("COMMIT")
 
 
 class DjangoGroupCommit:

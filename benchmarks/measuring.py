@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import planning, product
 from benchmarks.database import Database, difference
-from benchmarks.floors import Contender, DjangoGroupCommit, Limit, RawSqlite
+from benchmarks.floors import Contender, DjangoGroupCommit, Limit, Raw
 from benchmarks.workloads import Workload, workload
 
 NAMES = ("W0", "W1a", "W1b", "W2", "W3", "W4 levels", "W4 eager", "W5", "planning")
@@ -42,7 +42,7 @@ def measure(name: str, rounds: int, database: Database, folder: Path) -> Measure
     contenders: dict[str, Contender] = {
         "product": product.Product(work, database, workflow),
         "floor": DjangoGroupCommit(work, database, snapshot),
-        "sqlite": RawSqlite(work, folder),
+        "raw": Raw(work, database.raw),
         "limit": Limit(work),
     }
     asyncio.run(_in_turns(measurement, work, contenders, database, rounds))

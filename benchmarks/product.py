@@ -19,9 +19,8 @@ SET_UP_AND_ASK = (
 NOTHING = "import asyncio; asyncio.run(asyncio.sleep(0))"
 
 
-def set_up(folder: Path) -> Database:
+def set_up(database: Database) -> None:
     """Django on a database with all tables and a user, and the one tool of the benchmarks."""
-    database = Database(folder)
     database.choose()
     os.environ["DEBUG"] = "false"
     _ = os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pastetrader.settings")
@@ -38,7 +37,18 @@ def set_up(folder: Path) -> Database:
     connection.close()
     database.keep()
     _register()
-    return database
+
+
+def tear_down() -> None:
+    """Let go of the database."""
+    from django.db import connection
+
+    from executions_app.services.run import close
+
+    close()
+    connection.close()
+    if connection.vendor == "postgresql":
+        connection.close_pool()
 
 
 def _register() -> None:

@@ -15,7 +15,7 @@ from benchmarks.workloads import SPECIFICATIONS
 
 DISTRIBUTIONS = ("django", "msgspec", "uuid-utils", "pydantic")
 COLUMNS = (
-    "workload", "nodes", "product s", "floor s", "ratio", "limit s", "raw sqlite s", "per node us", "target", "met",
+    "workload", "nodes", "product s", "floor s", "ratio", "limit s", "raw s", "per node us", "target", "met",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def _row(one: Measurement) -> tuple[str, ...]:
         _number(medians.get("floor"), 4),
         _number(ratio, 2),
         _number(medians.get("limit"), 4),
-        _number(medians.get("sqlite"), 4),
+        _number(medians.get("raw"), 4),
         f"{own / one.nodes * 1e6:.0f}",
         "" if target is None else target.text,
         "" if target is None else _met(one, target, own, ratio),
@@ -94,9 +94,10 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def write(path: Path, measurements: Sequence[Measurement]) -> None:
+def write(path: Path, database: str, measurements: Sequence[Measurement]) -> None:
     """All samples, with what they were measured on."""
     facts = {
+        "database": database,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "versions": {name: version(name) for name in DISTRIBUTIONS},

