@@ -1,8 +1,11 @@
 """A process that is killed in the middle of a run, and another one that goes on with it."""
 
 import signal
+import socket
 import subprocess
+import sys
 
+from tests.acceptance.conftest import ROOT
 from tests.eventually import eventually
 
 NAPPING = """name: napping
@@ -69,3 +72,41 @@ def test_a_run_whose_process_was_killed_is_finished_by_a_worker(shell):
     (recovered,) = (log for log in shown["logs"] if log["event"] == "execution.recovered")
     (first,) = (log for log in shown["logs"] if log["event"] == "execution.running")
     assert recovered["data"]["before"] == first["data"]["owner"] != recovered["data"]["owner"]
+
+
+def served(shell):
+    """A daphne, which nobody sends a request to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "pastetrader.asgi:application"]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=shell.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_server_runs_what_was_accepted_and_the_next_one_goes_on_after_its_death(shell):
+    execution = shell("run_workflow", shell.write("napping.yaml", NAPPING), "--no-wait").out.strip()
+    first = served(shell)
+    eventually(lambda: node_is(shell, execution, "nap", "running"))
+    first.kill()
+    first.communicate()
+    second = served(shell)
+    try:
+        eventually(lambda: shell("show_execution", execution, "--json").json["status"] == "completed", seconds=40)
+    finally:
+        second.terminate()
+        _, told = second.communicate(timeout=30)
+    assert "Traceback" not in told
+    shown = shell("show_execution", execution, "--json", "--logs").json
+    assert [log["event"] for log in shown["logs"]].count("execution.recovered") == 1
+    attempts = {node["key"]: [attempt["outcome"] for attempt in node["attempts"]] for node in shown["nodes"]}
+    assert attempts == {
+        "t": ["succeeded"], "before": ["succeeded"], "nap": ["abandoned", "succeeded"], "after": ["succeeded"],
+    }  # fmt: skip
+    assert shell("engine_fsck").code == 0
+
+
+def node_is(shell, execution, key, status):
+    nodes = shell("show_execution", execution, "--json").json["nodes"]
+    return next(node["status"] for node in nodes if node["key"] == key) == status
