@@ -27,13 +27,24 @@ def main() -> int:
         )
         print(done.stdout)
         failed += done.returncode != 0
-        found = re.search(r"=+ figures =+\n(.*?)\n(?:=|\d+ passed|$)", done.stdout, re.DOTALL)
-        lines = (found.group(1) if found else done.stdout).strip().splitlines()
-        sections.append(f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n")
+        sections.append(section(title, done.stdout))
     if not failed:
-        head = f"# Reliability in figures\n\n`make reliability`, {datetime.now(UTC):%Y-%m-%d}.\n"
-        _ = (ROOT / "docs" / "figures" / "reliability.md").write_text("\n".join([head, *sections]))
+        write(sections)
     return failed
+
+
+def section(title: str, output: str) -> str:
+    """The figures that a part printed."""
+    found = re.search(r"=+ figures =+\n(.*?)\n(?:=|\d+ passed)", output, re.DOTALL)
+    lines = (found.group(1) if found else output).strip().splitlines()
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def write(sections: list[str]) -> None:
+    head = f"# Reliability in figures\n\nAs `make reliability` printed them, {datetime.now(UTC):%Y-%m-%d}.\n"
+    folder = ROOT / "docs" / "figures"
+    folder.mkdir(exist_ok=True)
+    _ = (folder / "reliability.md").write_text("\n".join([head, *sections]))
 
 
 if __name__ == "__main__":

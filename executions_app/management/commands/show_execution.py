@@ -26,7 +26,7 @@ class Command(WorkflowCommand):
             execution = execution_by_id(options["id"])
         except ExecutionNotFound as error:
             raise CommandError(str(error), returncode=EXIT_INVALID) from error
-        shown: dict[str, Any] = {**execution_json(execution), "reruns": reruns_of(execution)}
+        shown = execution_json(execution)
         attempts = attempts_json(execution)
         for node in shown["nodes"]:
             node["attempts"] = attempts.get(node["key"], [])
@@ -34,12 +34,12 @@ class Command(WorkflowCommand):
         if options["json"]:
             self.stdout.write(jsontext.pretty(shown | ({"logs": logs} if options["logs"] else {})))
             return
-        self._print(shown)
+        self._print(shown, reruns_of(execution))
         for log in logs:
             node = f" [{log['node']}]" if log["node"] else ""
             self.stdout.write(f"{log['seq']:>6} {log['at']:%H:%M:%S.%f} {log['level']:<7}{node} {log['message']}")
 
-    def _print(self, shown: dict[str, Any]) -> None:
+    def _print(self, shown: dict[str, Any], reruns: list[str]) -> None:
         workflow = shown["workflow"]
         version = "" if workflow["version"] is None else f" version {workflow['version']}"
         reason = f" ({shown['reason']})" if shown["reason"] else ""
@@ -47,7 +47,7 @@ class Command(WorkflowCommand):
         self.stdout.write(f"{shown['id']} {workflow['name']}{version}: {shown['status']}{reason}{took}")
         if shown["rerun_of"]:
             self.stdout.write(f"  runs {shown['rerun_of']} again")
-        for again in shown["reruns"]:
+        for again in reruns:
             self.stdout.write(f"  was run again as {again}")
         if shown["error"]:
             self.stdout.write(f"  {shown['error']['message']}")
