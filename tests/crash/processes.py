@@ -123,9 +123,10 @@ def drop_the_fence():
         sql = re.sub(r"\S+\.fence = v\.fence AND \S*status = 'running'", "1 = 1", sql)
         sql = sql.replace("JOIN v USING (id, fence)", "JOIN v USING (id)").replace("WHERE e.status = 'running'", "")
         # What has ended may begin and end again.
-        return re.sub(r" AND \S+\.status IN \('pending', 'running'\)", "", sql)
+        return re.sub(r" AND \S+\.(status IN \('pending', 'running'\)|outcome = 'started')", "", sql)
 
-    for name in ("LOCK_AND_NUMBER", "END", "NODE_STARTED", "NODE_SETTLED", "NODE_STARTED_AND_SETTLED", "NODE_RETRYING"):
+    nodes = ("NODE_STARTED", "NODE_SETTLED", "NODE_STARTED_AND_SETTLED", "NODE_RETRYING")
+    for name in ("LOCK_AND_NUMBER", "END", "ATTEMPT_ENDED", *nodes):
         fenced = getattr(querysets, name)
         unfenced = ManyRows(one=free(fenced.one), many=free(fenced.many))
         assert unfenced.one != fenced.one
