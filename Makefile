@@ -51,6 +51,10 @@ check: sync ## lint, format, types, import contracts, Django's checks, migration
 	$(MANAGE) check
 	$(MANAGE) makemigrations --check --dry-run
 
+.PHONY: test-full
+test-full: ## every test in full size: thorough properties, hundreds of kills; takes an hour
+	@HYPOTHESIS_PROFILE=thorough CRASH_SIZE=full $(MAKE) --no-print-directory test
+
 .PHONY: reliability
 reliability: sync ## kill, stop and crash everything, at length, on both databases, and simulate; the figures go to docs/figures
 	@$(PYTHON) -m tests.crash.reliability

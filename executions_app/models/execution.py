@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class WorkflowExecution(models.Model):
     """A run, from its acceptance to its end.
 
-    `status`, `fence` and `last_seq` are written by compare-and-set in `executions_app.models.querysets` alone.
+    `status`, `fence` and `last_seq` are written by compare-and-set, in `querysets` and `ownership` alone.
     """
 
     id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -150,16 +150,16 @@ def _claim(statement: str, parameters: Sequence[Any]) -> Sequence[Claim]:
 
 
 def abandoned(dead: Sequence[str], limit: int | None = None, ids: Sequence[uuid.UUID] = ()) -> Sequence[Abandoned]:
-    """Running executions whose lease has run out, or whose owner is known to be dead; the oldest leases first.
+    """Running executions whose lease has run out, or whose owner is known to be dead; of these ids, or all.
 
-    Where ids are given, only of these.
+    Those that may have killed their engine come last, then the oldest leases come first.
     """
     found = WorkflowExecution.objects.filter(status="running")
     if ids:
         found = found.filter(pk__in=ids)
-    gone = (found.filter(lease_until__lt=Now()) | found.filter(claimed_by__in=dead)).order_by("lease_until")
+    gone = found.filter(lease_until__lt=Now()) | found.filter(claimed_by__in=dead)
     columns = ("id", "fence", "claimed_by", "version_id", "recoveries")
-    return [Abandoned(*row) for row in gone.values_list(*columns)[:limit]]
+    return [Abandoned(*row) for row in gone.order_by("recoveries", "lease_until").values_list(*columns)[:limit]]
 
 
 def owners() -> Sequence[str]:

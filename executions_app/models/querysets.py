@@ -1,4 +1,4 @@
-"""The compare-and-set statements: the one module that writes a `status`.
+"""The compare-and-set statements, which with those of `ownership` are all that write a `status`.
 
 Every transition begins with a statement on the execution's row that checks what must hold, locks the row and
 allocates the journal's next numbers. Where it changes no row, somebody else was first: nothing is written.
