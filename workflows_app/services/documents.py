@@ -112,6 +112,7 @@ def export(workflow: Workflow, form: Format) -> str:
 def _write(workflow: Workflow, document: JsonObject) -> None:
     workflow.head = {key: [] if key in ("nodes", "edges") else value for key, value in document.items()}
     workflow.description = cast(str, document.get("description", ""))
+    workflow.labels = cast("list[str]", document.get("labels", []))
     workflow.problems = []
     workflow.save()
     nodes = {
