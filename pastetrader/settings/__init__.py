@@ -38,6 +38,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    # For the files of the API's documentation page, which comes from nowhere else.
+    "ninja",
     "workflows_app",
     "executions_app",
 ]
@@ -124,6 +126,9 @@ USE_TZ = True
 STATIC_URL = "static/"
 # Static files are served from where the apps keep them: nothing has to be collected.
 WHITENOISE_USE_FINDERS = True
+
+# The longest body is a document's; every operation has its own limit below it.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 # With DEBUG off Django would mail errors to nobody. Standard output belongs to the results of commands.
 LOGGING = {

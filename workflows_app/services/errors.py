@@ -59,3 +59,44 @@ class UnknownUser(DefinitionError):
 
     def __init__(self, username: str) -> None:
         super().__init__(f"There is no active user '{username}': create it first, or name another one.")
+
+
+class PartNotFound(DefinitionError):
+    """Raised when a workflow has no node of a key, or no edge of an id."""
+
+    code: ClassVar[str] = "not_found"
+
+    def __init__(self, what: str, key: object) -> None:
+        super().__init__(f"The workflow has no {what} '{key}'.")
+
+
+class VersionConflict(DefinitionError):
+    """Raised when a change was made for a version that is no longer the present one."""
+
+    code: ClassVar[str] = "version_conflict"
+
+    def __init__(self, present: int) -> None:
+        super().__init__(
+            f"The workflow has changed since you read it: its version is {present} now. Read it again, then repeat "
+            "your change on what you find."
+        )
+
+
+class NameTaken(DefinitionError):
+    """Raised when the owner has another workflow of a name."""
+
+    code: ClassVar[str] = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is a workflow '{name}' of this owner already: choose another name, or replace that one."
+        )
+
+
+class UnknownGroups(DefinitionError):
+    """Raised when a workflow is to be shared with groups that do not exist."""
+
+    code: ClassVar[str] = "unknown_group"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"There is no group {', '.join(f"'{name}'" for name in names)}: create it first.")
