@@ -107,7 +107,7 @@ async def _walk(claim: Claim, plan: Plan, cancel: CancelToken, observe: Observer
         trigger_type=claim.trigger_type,
         started_at=claim.started_at,
     )
-    _configure_tools()
+    configure_tools()
     sink = RecordingSink(Run(execution_id=execution_id, fence=claim.fence, plan=plan), observe=observe)
     with listed(Listed(claim=claim, token=cancel, sink=sink, loop=asyncio.get_running_loop())):
         try:
@@ -147,7 +147,7 @@ def _crash_loop(claim: Claim, plan: Plan) -> dict[str, object]:
     }
 
 
-def _configure_tools() -> None:
+def configure_tools() -> None:
     """The settings may have been changed since the last run."""
     chosen = execution_settings()
     threads.pool.limit = chosen.tool_threads

@@ -1,6 +1,9 @@
 """Ask for the end of a run."""
 
+from __future__ import annotations
+
 import uuid
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -8,18 +11,28 @@ from executions_app.dispatch.announce import announce
 from executions_app.dispatch.running import signal_cancel
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.services.errors import AlreadyFinished, ExecutionNotFound
+from workflows_app.models.access import Verb
+from workflows_app.services.access import demand
+from workflows_app.services.audit import audit
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
-def cancel(execution_id: uuid.UUID) -> WorkflowExecution:
+def cancel(execution_id: uuid.UUID, user: User | None = None) -> WorkflowExecution:
     """Cancel a pending execution at once; ask the engine of a running one. Twice is the same as once.
 
-    The execution as it is afterwards. Raises `ExecutionNotFound`, and `AlreadyFinished` for one that had ended.
+    The execution as it is afterwards. Raises `ExecutionNotFound`, `Forbidden` where the user may not, and
+    `AlreadyFinished` for one that had ended.
     """
     execution = WorkflowExecution.objects.filter(pk=execution_id).first()
     if execution is None:
         raise ExecutionNotFound(execution_id)
+    demand(user, Verb.CANCEL, execution)
     if not execution.is_finished:
-        ended = querysets.request_cancel(execution_id)
+        with transaction.atomic():
+            ended = querysets.request_cancel(execution_id)
+            audit(user, "execution.cancel_requested", execution)
         # An engine in another process sees the mark in the database by itself.
         transaction.on_commit(lambda: announce(execution_id) if ended else signal_cancel(execution_id))
         execution.refresh_from_db()

@@ -32,6 +32,7 @@ STATUS: dict[type[Exception], int] = {
     definitions.NameTaken: 409,
     runs.RunError: 409,
     runs.ExecutionNotFound: 404,
+    runs.NodeNotFound: 404,
     runs.InvalidInput: 422,
     UnknownTool: 404,
     jsontext.JsonError: 422,

@@ -31,14 +31,21 @@ def acting_from(address: str) -> Generator[None]:
 
 def audit(user: User | AnonymousUser | None, verb: str, obj: Model, data: JsonObject | None = None) -> None:
     """One entry, in the transaction of the deed. A command, which has no user, leaves none."""
+    audit_name(user, verb, obj._meta.model_name or "", str(obj.pk), data)
+
+
+def audit_name(
+    user: User | AnonymousUser | None, verb: str, object_type: str, object_id: str, data: JsonObject | None = None
+) -> None:
+    """`audit` for what has no row."""
     if user is None:
         return
     _ = AuditEntry.objects.create(
         actor_id=user.pk,
         actor_name=user.get_username(),
         verb=verb,
-        object_type=obj._meta.model_name or "",
-        object_id=str(obj.pk),
+        object_type=object_type,
+        object_id=object_id,
         address=_address.get(),
         data=data or {},
     )
