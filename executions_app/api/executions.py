@@ -57,7 +57,8 @@ async def execute_workflow(
     The same Idempotency-Key with an equal body brings back the same execution.
     """
     execution_id = await sync_to_async(_accept)(request, workflow_id, key)
-    _ = await _ended_within(execution_id, wait)
+    if wait:
+        await _until_the_end(execution_id, wait)
     return await sync_to_async(_accepted)(request, response, execution_id)
 
 
@@ -127,16 +128,13 @@ def _accept(request: HttpRequest, workflow_id: str, key: str | None) -> uuid.UUI
     return accepted.execution.pk
 
 
-async def _ended_within(execution_id: uuid.UUID, seconds: float) -> bool:
+async def _until_the_end(execution_id: uuid.UUID, seconds: float) -> None:
+    """Return when the execution has ended, or after so many seconds."""
     loop = asyncio.get_running_loop()
     end, pause = loop.time() + seconds, POLL_SECONDS
-    while not await sync_to_async(_look)(execution_id):
-        left = end - loop.time()
-        if left <= 0:
-            return False
+    while (left := end - loop.time()) > 0 and not await sync_to_async(_look)(execution_id):
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, MAX_POLL_SECONDS)
-    return True
 
 
 def _look(execution_id: uuid.UUID) -> bool:

@@ -43,6 +43,7 @@ def add_node(
 
 @router.get("/workflows/{workflow}/nodes/{key}", auth=READ, response=PartShown)
 def get_node(request: HttpRequest, response: HttpResponse, workflow: WorkflowInPath, key: str) -> Any:
+    """A node as the document states it."""
     return _shown(response, workflow, node_json(node_of(workflow, key)))
 
 
