@@ -1,16 +1,79 @@
 """The read side: executions as JSON, in the one shape that commands, API and sockets share."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q
+
+from executions_app.engine.states import ExecutionStatus, NodeStatus
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
-from executions_app.services.errors import ExecutionNotFound
+from executions_app.services.errors import ExecutionNotFound, NodeNotFound
+from workflows_app.models.pages import Page, page_of
+
+if TYPE_CHECKING:
+    from workflows_app.models.access import Account
 
 # Above this many nodes an execution is shown without its nodes' input and output.
 FULL_NODES_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFilter:
+    """`workflow` is an id or a name; `since` is inclusive, `until` exclusive, both of the acceptance."""
+
+    status: Sequence[ExecutionStatus] = ()
+    workflow: str | None = None
+    trigger_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    label: str | None = None
+
+
+def execution_for(user: Account, text: str) -> WorkflowExecution:
+    """The execution with this id. Raises `ExecutionNotFound`, also where it is another user's."""
+    try:
+        visible = WorkflowExecution.objects.visible_to(user).select_related("version")
+        execution = visible.filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        execution = None
+    if execution is None:
+        raise ExecutionNotFound(text)
+    return execution
+
+
+def executions_page(user: Account, wanted: ExecutionFilter, limit: int, cursor: str | None) -> Page[WorkflowExecution]:
+    """The newest first. Raises `InvalidCursor`."""
+    rows = WorkflowExecution.objects.visible_to(user).select_related("version").defer("version__plan")
+    if wanted.status:
+        rows = rows.filter(status__in=wanted.status)
+    if wanted.workflow is not None:
+        rows = rows.filter(_of_workflow(wanted.workflow))
+    if wanted.trigger_type is not None:
+        rows = rows.filter(trigger_type=wanted.trigger_type)
+    if wanted.since is not None:
+        rows = rows.filter(created_at__gte=wanted.since)
+    if wanted.until is not None:
+        rows = rows.filter(created_at__lt=wanted.until)
+    if wanted.label is not None:
+        rows = rows.filter(labels__has_item=wanted.label)
+    return page_of(rows, ("-created_at", "-id"), limit, cursor)
+
+
+def _of_workflow(text: str) -> Q:
+    try:
+        return Q(workflow_id=uuid.UUID(text))
+    except ValueError:
+        return Q(version__name=text)
+
+
+def is_finished(execution_id: uuid.UUID) -> bool:
+    return WorkflowExecution.objects.filter(pk=execution_id, ended_at__isnull=False).exists()
 
 
 def execution_by_id(text: str) -> WorkflowExecution:
@@ -96,11 +159,39 @@ def node_json(node: NodeExecution, *, with_data: bool = True) -> dict[str, Any]:
     }
 
 
-def attempts_json(execution: WorkflowExecution) -> dict[str, list[dict[str, Any]]]:
-    """The attempts of every node that began, by its key."""
-    keys = dict(NodeExecution.objects.filter(execution=execution).values_list("order", "key"))
+def nodes_page(
+    execution: WorkflowExecution, status: Sequence[NodeStatus], limit: int, cursor: str | None
+) -> Page[dict[str, Any]]:
+    """Nodes in the order of the document, each with its attempts. Raises `InvalidCursor`."""
+    rows = NodeExecution.objects.filter(execution=execution)
+    if status:
+        rows = rows.filter(status__in=status)
+    page = page_of(rows, ("order", "item"), limit, cursor)
+    attempts = attempts_json(execution, page.items)
+    items = [{**node_json(node), "attempts": attempts.get(node.key, [])} for node in page.items]
+    return Page(items=items, next=page.next)
+
+
+def node_detail(execution: WorkflowExecution, key: str) -> dict[str, Any]:
+    """One node with its attempts. Raises `NodeNotFound`."""
+    node = NodeExecution.objects.filter(execution=execution, key=key).first()
+    if node is None:
+        raise NodeNotFound(key)
+    return {**node_json(node), "attempts": attempts_json(execution, [node]).get(key, [])}
+
+
+def attempts_json(
+    execution: WorkflowExecution, nodes: Sequence[NodeExecution] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """The attempts of every node that began, or of these nodes, by its key."""
+    rows = NodeAttempt.objects.filter(execution=execution)
+    if nodes is None:
+        keys = dict(NodeExecution.objects.filter(execution=execution).values_list("order", "key"))
+    else:
+        keys = {node.order: node.key for node in nodes}
+        rows = rows.filter(order__in=keys)
     shown: dict[str, list[dict[str, Any]]] = {}
-    for attempt in NodeAttempt.objects.filter(execution=execution):
+    for attempt in rows:
         shown.setdefault(keys[attempt.order], []).append(
             {
                 "attempt_id": attempt.attempt_id,
@@ -116,20 +207,44 @@ def attempts_json(execution: WorkflowExecution) -> dict[str, list[dict[str, Any]
     return shown
 
 
+# From the least to the gravest.
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalFilter:
+    """Entries of at least a level, of one node, and after a number."""
+
+    level: str = LEVELS[0]
+    node: str | None = None
+    after: int = 0
+
+
+def journal_page(
+    execution: WorkflowExecution, wanted: JournalFilter, limit: int, cursor: str | None
+) -> Page[ExecutionLog]:
+    """Entries in their order. Raises `InvalidCursor`."""
+    rows = ExecutionLog.objects.filter(execution=execution, seq__gt=wanted.after)
+    if wanted.level != LEVELS[0]:
+        rows = rows.filter(level__in=LEVELS[LEVELS.index(wanted.level) :])
+    if wanted.node is not None:
+        rows = rows.filter(node=wanted.node)
+    return page_of(rows, ("seq",), limit, cursor)
+
+
 def logs_json(execution: WorkflowExecution) -> list[dict[str, Any]]:
     """The whole journal, in order."""
-    return [
-        {
-            "seq": log.seq,
-            "event": log.event,
-            "level": log.level,
-            "node": log.node or None,
-            "message": log.message,
-            "data": log.data,
-            "at": log.at,
-        }
-        for log in ExecutionLog.objects.filter(execution=execution).order_by("seq")
-    ]
+    return [log_json(log) for log in ExecutionLog.objects.filter(execution=execution).order_by("seq")]
+
+
+def log_json(log: ExecutionLog) -> dict[str, Any]:
+    """A journal entry as people read it."""
+    return {**event_json(log), "level": log.level, "message": log.message}
+
+
+def event_json(log: ExecutionLog) -> dict[str, Any]:
+    """A journal entry as programs read it."""
+    return {"seq": log.seq, "event": log.event, "node": log.node or None, "at": log.at, "data": log.data}
 
 
 def duration_ms(started_at: datetime | None, ended_at: datetime | None) -> Decimal | None:

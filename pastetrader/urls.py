@@ -1,10 +1,15 @@
 """The URLs of the site. Until there are pages of its own, the front page is the admin."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import path, re_path
 from django.views.generic import RedirectView
+
+from executions_app.web import unknown, urls
+from pastetrader.api import api
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("api/v1/", urls(api)),
+    re_path("^api(?:/|$)", unknown),
 ]

@@ -138,7 +138,7 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
         started_at=claim.started_at,
     )
     chosen, loop = execution_settings(), asyncio.get_running_loop()
-    _configure_tools(chosen)
+    configure_tools(chosen)
     record = Run(execution_id=execution_id, fence=claim.fence, plan=plan, seq=claim.last_seq)
     sink = RecordingSink(record, observe=turn.observe)
     safe_until = turn.claimed_at + chosen.lease_seconds
@@ -180,7 +180,7 @@ def _crash_loop(claim: Claim, plan: Plan) -> dict[str, object]:
     }
 
 
-def _configure_tools(chosen: ExecutionSettings) -> None:
+def configure_tools(chosen: ExecutionSettings) -> None:
     """The settings may have been changed since the last run."""
     threads.pool.limit = chosen.tool_threads
     processes.limits, processes.setup = chosen.processes.limits, chosen.processes.setup

@@ -12,6 +12,7 @@ from django.db import models
 from executions_app.engine.states import TERMINAL_EXECUTION, ExecutionStatus
 from workflows_app.dag.types import JsonObject, JsonValue, Scheduling
 from workflows_app.models import Workflow, WorkflowVersion
+from workflows_app.models.access import EVERYTHING, NOTHING, Verb, sees_everything
 from workflows_app.models.fields import JsonTextField, new_id
 
 if TYPE_CHECKING:
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 
     from executions_app.models.log import ExecutionLog
     from executions_app.models.node_execution import NodeExecution
+    from workflows_app.models.access import Account
+
+    _ExecutionManagerBase = models.Manager["WorkflowExecution"]
+else:
+    _ExecutionManagerBase = models.Manager
+
+
+class ExecutionManager(_ExecutionManagerBase):
+    """Executions, and those of them that exist for a user."""
+
+    def visible_to(self, user: Account) -> models.QuerySet[WorkflowExecution]:
+        """Those of visible workflows; where there is no workflow (any more), those that the user started."""
+        if sees_everything(user):
+            return self.all()
+        if not user.is_active:
+            return self.none()
+        shared = models.Q(workflow_id__in=Workflow.objects.visible_to(user).order_by().values("pk"))
+        left = ~models.Exists(Workflow.objects.filter(pk=models.OuterRef("workflow_id")))
+        return self.filter(shared | (models.Q(started_by=user.pk) & left))
 
 
 class WorkflowExecution(models.Model):
@@ -81,10 +101,13 @@ class WorkflowExecution(models.Model):
     started_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
     ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 
+    objects = ExecutionManager()
+
     if TYPE_CHECKING:
         workflow_id: uuid.UUID | None
         version_id: uuid.UUID
         rerun_of_id: uuid.UUID | None
+        started_by_id: int | None
         nodes: RelatedManager[NodeExecution]
         logs: RelatedManager[ExecutionLog]
 
@@ -132,3 +155,12 @@ class WorkflowExecution(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.status in TERMINAL_EXECUTION
+
+    def rights_of(self, user: Account) -> frozenset[Verb]:
+        """What a user may do with it: what its workflow's rights say, else everything for who started it."""
+        if sees_everything(user):
+            return EVERYTHING
+        workflow = Workflow.objects.filter(pk=self.workflow_id).first()
+        if workflow is not None:
+            return workflow.rights_of(user)
+        return EVERYTHING if user.is_active and user.pk == self.started_by_id else NOTHING

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import batched
 from typing import Any, NamedTuple, cast
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
@@ -271,7 +271,7 @@ def request_cancel(execution_id: uuid.UUID, request: CancelRequest = NOBODY) -> 
     """
     row_id, at = db_id(execution_id), db_time(now())
     asked = (at, request.user_id, request.why)
-    with committed("request_cancel"), connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(CANCEL_PENDING, (*asked, at, row_id, row_id))
         row = cursor.fetchone()
         if row is not None:

@@ -1,28 +1,41 @@
 """Ask for the end of a run."""
 
-import uuid
+from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser
+import uuid
+from typing import TYPE_CHECKING
+
 from django.db import transaction
 
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.running import signal_cancel
 from executions_app.models import WorkflowExecution, querysets
+from executions_app.models.commits import committed
 from executions_app.models.querysets import CancelRequest
 from executions_app.services.errors import AlreadyFinished, ExecutionNotFound
+from workflows_app.models.access import Verb
+from workflows_app.services.access import demand
+from workflows_app.services.audit import audit
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
-def cancel(execution_id: uuid.UUID, *, user: AbstractBaseUser | None = None, why: str = "") -> WorkflowExecution:
+def cancel(execution_id: uuid.UUID, user: User | None = None, *, why: str = "") -> WorkflowExecution:
     """Cancel a pending execution at once; ask the engine of a running one. Twice is the same as once.
 
-    The execution as it is afterwards. Raises `ExecutionNotFound`, and `AlreadyFinished` for one that had ended.
+    The execution as it is afterwards. Raises `ExecutionNotFound`, `Forbidden` where the user may not, and
+    `AlreadyFinished` for one that had ended.
     """
     execution = WorkflowExecution.objects.filter(pk=execution_id).first()
     if execution is None:
         raise ExecutionNotFound(execution_id)
+    demand(user, Verb.CANCEL, execution)
     if not execution.is_finished:
         name = "" if user is None else user.get_username()
-        ended = querysets.request_cancel(execution_id, CancelRequest(user and user.pk, name, why))
+        with committed("request_cancel"):
+            ended = querysets.request_cancel(execution_id, CancelRequest(user and user.pk, name, why))
+            audit(user, "execution.cancel_requested", execution)
         # An engine in another process sees the mark in the database by itself.
         transaction.on_commit(lambda: announce(execution_id) if ended else signal_cancel(execution_id))
         execution.refresh_from_db()

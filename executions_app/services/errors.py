@@ -60,6 +60,15 @@ class ExecutionNotFound(RunError):
         super().__init__(f"There is no execution '{execution_id}'. `list_executions` shows the latest.")
 
 
+class NodeNotFound(RunError):
+    """Raised when an execution has no node of a key."""
+
+    code: ClassVar[str] = "not_found"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The execution has no node '{key}'.")
+
+
 class AlreadyFinished(RunError):
     """Raised when something is asked of an execution that has ended."""
 

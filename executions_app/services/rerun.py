@@ -1,10 +1,12 @@
 """Run an execution again: the same snapshot and input, all of it or what did not succeed."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError
 
 from executions_app.engine.states import ExecutionStatus, NodeStatus
@@ -13,7 +15,13 @@ from executions_app.models.commits import committed
 from executions_app.services.errors import ExecutionNotFound, InactiveWorkflow, NotFinished, NothingFailed
 from executions_app.services.start import already_running, insert
 from workflows_app.dag.plan import Plan
+from workflows_app.models.access import Verb
+from workflows_app.services.access import demand
+from workflows_app.services.audit import audit
 from workflows_app.services.compile import plan_of
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 class From(StrEnum):
@@ -24,15 +32,17 @@ class From(StrEnum):
 
 
 def rerun(
-    execution_id: uuid.UUID, *, begin: From = From.START, user: AbstractBaseUser | None = None, reserved: bool = False
+    execution_id: uuid.UUID, *, begin: From = From.START, user: User | None = None, reserved: bool = False
 ) -> WorkflowExecution:
     """Accept a new execution of the snapshot of one that has ended. `reserved` is as in `StartRequest`.
 
-    Raises `ExecutionNotFound`, `NotFinished`, `NothingFailed`, `InactiveWorkflow` and `AlreadyRunning`.
+    Raises `ExecutionNotFound`, `Forbidden`, `NotFinished`, `NothingFailed`, `InactiveWorkflow` and
+    `AlreadyRunning`.
     """
     before = WorkflowExecution.objects.select_related("version", "workflow").filter(pk=execution_id).first()
     if before is None:
         raise ExecutionNotFound(execution_id)
+    demand(user, Verb.RUN, before)
     if not before.is_finished:
         raise NotFinished(execution_id, before.status)
     if begin is From.FAILED and before.status == ExecutionStatus.COMPLETED:
@@ -55,6 +65,7 @@ def rerun(
     try:
         with committed("rerun"):
             insert(again, plan, message, reserved=reserved, keep=keep)
+            audit(user, "execution.rerun", again, {"rerun_of": str(execution_id), "from": str(begin)})
     except IntegrityError:
         raise already_running(before.version) from None
     return again

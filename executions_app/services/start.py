@@ -1,11 +1,13 @@
 """Accept a run: check everything, then write the execution, a row for every node and the first journal entry."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 
 from executions_app.conf import execution_settings
@@ -25,18 +27,27 @@ from workflows_app.dag import jsontext, schema
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import JsonObject, Scheduling
 from workflows_app.models import Workflow, WorkflowVersion
+from workflows_app.models.access import Verb
+from workflows_app.services.access import demand
+from workflows_app.services.audit import audit
 from workflows_app.services.compile import plan_of
 from workflows_app.services.documents import Source
 from workflows_app.services.publish import publish, publish_anonymous
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """What a run is to do. `target` is a workflow, or the source of a document that belongs to none."""
+    """What a run is to do, and for whom; None is a command or a schedule, which may do everything.
+
+    `target` is a workflow, or the source of a document that belongs to none.
+    """
 
     target: Workflow | Source
     input: JsonObject
-    user: AbstractBaseUser | None = None
+    user: User | None = None
     labels: Sequence[str] = ()
     trigger_type: str = "manual"
     scheduling: Scheduling | None = None
@@ -56,9 +67,11 @@ class Accepted:
 def start(request: StartRequest) -> Accepted:
     """Accept a run. It is pending, and on record, when this returns; nothing has started.
 
-    Raises `InvalidDefinition`, `InvalidInput`, `InactiveWorkflow`, `AlreadyRunning`, `IdempotencyConflict`;
-    then nothing is on record.
+    Raises `Forbidden`, `InvalidDefinition`, `InvalidInput`, `InactiveWorkflow`, `AlreadyRunning`,
+    `IdempotencyConflict`; then nothing is on record.
     """
+    if isinstance(request.target, Workflow):
+        demand(request.user, Verb.RUN, request.target)
     version = _snapshot(request.target)
     plan = plan_of(version)
     before = _accepted_before(request)
@@ -67,7 +80,9 @@ def start(request: StartRequest) -> Accepted:
     _check_input(plan, request.input)
     try:
         with committed("start"):
-            return Accepted(execution=_accept(request, version, plan), created=True)
+            execution = _accept(request, version, plan)
+            audit(request.user, "execution.started", execution)
+        return Accepted(execution=execution, created=True)
     except IntegrityError:
         # Somebody else was first, with the same key or with a run of an exclusive workflow.
         before = _accepted_before(request)

@@ -6,6 +6,7 @@ ALLOWED_HOSTS. Nothing needs to be set to begin.
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,17 @@ MIDDLEWARE = [
 ROOT_URLCONF = "pastetrader.urls"
 ASGI_APPLICATION = "pastetrader.asgi.application"
 
+# The files of the API's documentation page are served from here. Ninja as an app would do the same, and cost every
+# command its import.
+_ninja = find_spec("ninja")
+assert _ninja is not None
+assert _ninja.origin is not None
+_NINJA_DIR = Path(_ninja.origin).parent
+
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [BASE_DIR / "templates", _NINJA_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -126,6 +134,10 @@ USE_TZ = True
 STATIC_URL = "static/"
 # Static files are served from where the apps keep them: nothing has to be collected.
 WHITENOISE_USE_FINDERS = True
+STATICFILES_DIRS = [("ninja", _NINJA_DIR / "static" / "ninja")]
+
+# The longest body is a document's; every operation has its own limit below it.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 # With DEBUG off Django would mail errors to nobody. Standard output belongs to the results of commands.
 LOGGING = {

@@ -187,7 +187,7 @@ def test_the_same_key_with_another_request_is_refused(import_document, other):
 
 def test_a_key_counts_per_workflow_and_caller(import_document, owner, django_user_model):
     one, two = import_document(document("t>a")), import_document(document("t>a", name="two"))
-    grace = django_user_model.objects.create_user("grace")
+    grace = django_user_model.objects.create_superuser("grace")
     for target, fields in ((one, {}), (two, {}), (one, {"user": owner}), (one, {"user": grace})):
         assert start(request(target, **fields)).created
     file = source_of(document("t>a"))

@@ -1,8 +1,20 @@
-"""Workflow definitions in the database."""
+"""Workflow definitions in the database, and who may do what with them."""
 
+from workflows_app.models.audit import AuditEntry
 from workflows_app.models.edge import Edge
 from workflows_app.models.node import Node
+from workflows_app.models.share import WorkflowShare
+from workflows_app.models.token import ApiToken, SocketTicket
 from workflows_app.models.version import WorkflowVersion
 from workflows_app.models.workflow import Workflow
 
-__all__ = ["Edge", "Node", "Workflow", "WorkflowVersion"]
+__all__ = [
+    "ApiToken",
+    "AuditEntry",
+    "Edge",
+    "Node",
+    "SocketTicket",
+    "Workflow",
+    "WorkflowShare",
+    "WorkflowVersion",
+]

@@ -1,6 +1,7 @@
 """Fields that all models of the project share: JSON that keeps every digit, and keys that sort by time."""
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, override
 
 import uuid_utils
@@ -10,9 +11,14 @@ from django.db import models
 from workflows_app.dag import jsontext
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
+
     _TextField = models.TextField[Any, Any]
+    _Lookup = models.Lookup[Any]
 else:
     _TextField = models.TextField
+    _Lookup = models.Lookup
 
 
 def new_id() -> uuid.UUID:
@@ -24,7 +30,8 @@ class JsonTextField(_TextField):
     """A JSON value in a text column, through the project's one codec.
 
     Unlike `JSONField` it keeps the digits of every number (as `int` and `Decimal`), the order of keys, and is
-    the same on every database. It cannot be queried into. None is SQL NULL.
+    the same on every database. All that can be asked of it is whether a list has an item of text: `__has_item`.
+    None is SQL NULL.
     """
 
     description = "JSON text"
@@ -49,3 +56,22 @@ class JsonTextField(_TextField):
     def value_to_string(self, obj: models.Model) -> str:
         value = self.value_from_object(obj)
         return "" if value is None else jsontext.dumps(value)
+
+
+@JsonTextField.register_lookup
+class HasItem(_Lookup):
+    """Whether the list in a field has this text among its items."""
+
+    lookup_name = "has_item"
+    prepare_rhs = False
+
+    def as_sqlite(self, compiler: "SQLCompiler", connection: "BaseDatabaseWrapper") -> tuple[str, Sequence[Any]]:
+        return self._sql("EXISTS (SELECT 1 FROM json_each({}) WHERE value = {})", compiler, connection)
+
+    def as_postgresql(self, compiler: "SQLCompiler", connection: "BaseDatabaseWrapper") -> tuple[str, Sequence[Any]]:
+        return self._sql("jsonb_exists(({})::jsonb, {})", compiler, connection)
+
+    def _sql(self, form: str, compiler: "SQLCompiler", connection: "BaseDatabaseWrapper") -> tuple[str, Sequence[Any]]:
+        field, field_parameters = self.process_lhs(compiler, connection)
+        item, item_parameters = self.process_rhs(compiler, connection)
+        return form.format(field, item), [*field_parameters, *item_parameters]

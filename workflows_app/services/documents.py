@@ -90,9 +90,7 @@ def save(source: Source, owner: AbstractBaseUser) -> tuple[Workflow, Saved]:
         else:
             saved = Saved.UPDATED
             workflow.version += 1
-            _ = workflow.edges.all().delete()
-            _ = workflow.nodes.all().delete()
-        _write(workflow, document)
+        write(workflow, document)
     return workflow, saved
 
 
@@ -109,9 +107,14 @@ def export(workflow: Workflow, form: Format) -> str:
     return yamltext.dump(document) if form is Format.YAML else jsontext.pretty(document) + "\n"
 
 
-def _write(workflow: Workflow, document: JsonObject) -> None:
+def write(workflow: Workflow, document: JsonObject) -> None:
+    """Save a workflow with this document, in the place of the one that it had."""
+    if not workflow._state.adding:
+        _ = workflow.edges.all().delete()
+        _ = workflow.nodes.all().delete()
     workflow.head = {key: [] if key in ("nodes", "edges") else value for key, value in document.items()}
     workflow.description = cast(str, document.get("description", ""))
+    workflow.labels = cast("list[str]", document.get("labels", []))
     workflow.problems = []
     workflow.save()
     nodes = {

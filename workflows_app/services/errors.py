@@ -1,6 +1,7 @@
 """Why a use case on definitions was refused."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from workflows_app.dag.problems import Problem
 
@@ -8,9 +9,13 @@ from workflows_app.dag.problems import Problem
 class DefinitionError(Exception):
     """Base of the refusals. Do not raise it directly."""
 
+    code: ClassVar[str] = "refused"
+
 
 class InvalidDefinition(DefinitionError):
     """Raised when a document has problems that block it; `problems` are all of them, warnings included."""
+
+    code: ClassVar[str] = "invalid_definition"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         errors = [problem for problem in problems if problem.is_error]
@@ -22,6 +27,8 @@ class InvalidDefinition(DefinitionError):
 class WorkflowNotFoundError(DefinitionError):
     """Raised when no workflow answers to a name or id."""
 
+    code: ClassVar[str] = "not_found"
+
     def __init__(self, name: object) -> None:
         super().__init__(f"There is no workflow '{name}'. Import a document with this name first.")
 
@@ -29,6 +36,67 @@ class WorkflowNotFoundError(DefinitionError):
 class AmbiguousName(DefinitionError):
     """Raised when several owners have a workflow of that name."""
 
+    code: ClassVar[str] = "ambiguous_name"
+
     def __init__(self, name: str, owners: Sequence[str]) -> None:
         choices = ", ".join(f"{owner}/{name}" for owner in owners)
         super().__init__(f"Several owners have a workflow '{name}': say which one, {choices}.")
+
+
+class Forbidden(DefinitionError):
+    """Raised when a user may see an object, but not do this with it."""
+
+    code: ClassVar[str] = "forbidden"
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(f"Your role does not allow to {verb} this: ask its owner for a role that does.")
+
+
+class UnknownUser(DefinitionError):
+    """Raised when no active user has a name."""
+
+    code: ClassVar[str] = "unknown_user"
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"There is no active user '{username}': create it first, or name another one.")
+
+
+class PartNotFound(DefinitionError):
+    """Raised when a workflow has no node of a key, or no edge of an id."""
+
+    code: ClassVar[str] = "not_found"
+
+    def __init__(self, what: str, key: object) -> None:
+        super().__init__(f"The workflow has no {what} '{key}'.")
+
+
+class VersionConflict(DefinitionError):
+    """Raised when a change was made for a version that is no longer the present one."""
+
+    code: ClassVar[str] = "version_conflict"
+
+    def __init__(self, present: int) -> None:
+        super().__init__(
+            f"The workflow has changed since you read it: its version is {present} now. Read it again, then repeat "
+            "your change on what you find."
+        )
+
+
+class NameTaken(DefinitionError):
+    """Raised when the owner has another workflow of a name."""
+
+    code: ClassVar[str] = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is a workflow '{name}' of this owner already: choose another name, or replace that one."
+        )
+
+
+class UnknownGroups(DefinitionError):
+    """Raised when a workflow is to be shared with groups that do not exist."""
+
+    code: ClassVar[str] = "unknown_group"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"There is no group {', '.join(f"'{name}'" for name in names)}: create it first.")

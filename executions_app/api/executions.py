@@ -1,0 +1,168 @@
+"""Executions: started, found, looked at and cancelled."""
+
+import asyncio
+import uuid
+from typing import Annotated, Any
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from ninja import Router, Status
+from ninja.params.models import Header, Query
+
+from executions_app.api.parameters import ExecutionInPath, Time
+from executions_app.engine.states import ExecutionStatus
+from executions_app.queries import ExecutionFilter, execution_by_id, execution_json, executions_page, is_finished
+from executions_app.schemas import Execute, ExecutionPage, ExecutionShown, ExecutionSummary, Rerun, Statistics
+from executions_app.services.cancel import cancel
+from executions_app.services.rerun import rerun
+from executions_app.services.start import StartRequest, start
+from executions_app.statistics import statistics_json
+from workflows_app.api.parameters import Cursor, Limit, WorkflowInPath
+from workflows_app.models.pages import Page
+from workflows_app.queries import workflow_for
+from workflows_app.rest.auth import READ, RUN, caller
+from workflows_app.rest.codec import body_as
+
+router = Router(tags=["executions"])
+
+MAX_WAIT = 60
+# How often a request that waits looks at the record: soon at first, then less and less often.
+POLL_SECONDS = 0.02
+MAX_POLL_SECONDS = 0.5
+
+_EXECUTE_BODY: dict[str, Any] = {
+    "requestBody": {"content": {"application/json": {"schema": Execute.model_json_schema()}}}
+}
+
+_RERUN_BODY: dict[str, Any] = {"requestBody": {"content": {"application/json": {"schema": Rerun.model_json_schema()}}}}
+
+Statuses = Annotated[list[ExecutionStatus], Query([], description="one or several")]
+Text = Annotated[str | None, Query(None)]
+
+
+@router.post(
+    "/workflows/{workflow_id}/execute",
+    auth=RUN,
+    response={200: ExecutionShown, 202: ExecutionShown},
+    openapi_extra=_EXECUTE_BODY,
+)
+async def execute_workflow(
+    request: HttpRequest,
+    response: HttpResponse,
+    workflow_id: str,
+    wait: Annotated[float, Query(0, ge=0, le=MAX_WAIT, description="seconds to wait for the end")],
+    key: Annotated[str | None, Header(None, alias="Idempotency-Key", min_length=1, max_length=255)],
+) -> Any:
+    """Accept an execution: 202, or 200 when it has ended within `wait`.
+
+    The same Idempotency-Key with an equal body brings back the same execution.
+    """
+    execution_id = await sync_to_async(_accept)(request, workflow_id, key)
+    if wait:
+        await _until_the_end(execution_id, wait)
+    return await sync_to_async(_accepted)(request, response, execution_id)
+
+
+@router.get("/executions", auth=READ, response=ExecutionPage)
+def list_executions(
+    request: HttpRequest,
+    limit: Limit,
+    cursor: Cursor,
+    status: Statuses,
+    workflow: Annotated[str | None, Query(None, description="an id or a name")],
+    trigger_type: Text,
+    since: Time,
+    until: Time,
+    label: Text,
+) -> Any:
+    """The executions that you may see, the newest first."""
+    wanted = ExecutionFilter(
+        status=status, workflow=workflow, trigger_type=trigger_type, since=since, until=until, label=label
+    )
+    return _page(executions_page(caller(request).user, wanted, limit, cursor))
+
+
+@router.get("/workflows/{workflow}/executions", auth=READ, response=ExecutionPage)
+def list_executions_of_workflow(
+    request: HttpRequest,
+    workflow: WorkflowInPath,
+    limit: Limit,
+    cursor: Cursor,
+    status: Statuses,
+    trigger_type: Text,
+    since: Time,
+    until: Time,
+    label: Text,
+) -> Any:
+    """The executions of a workflow, the newest first."""
+    wanted = ExecutionFilter(
+        status=status, workflow=str(workflow.pk), trigger_type=trigger_type, since=since, until=until, label=label
+    )
+    return _page(executions_page(caller(request).user, wanted, limit, cursor))
+
+
+@router.get("/workflows/{workflow}/statistics", auth=READ, response=Statistics)
+def get_statistics(request: HttpRequest, workflow: WorkflowInPath) -> Any:
+    """How the executions of a workflow went."""
+    return statistics_json(workflow)
+
+
+@router.get("/executions/{execution}", auth=READ, response=ExecutionShown)
+def get_execution(request: HttpRequest, execution: ExecutionInPath) -> Any:
+    """An execution with its nodes; above 1000 nodes without their input and output."""
+    return execution_json(execution)
+
+
+@router.post("/executions/{execution}/cancel", auth=RUN, response={202: ExecutionSummary})
+def cancel_execution(request: HttpRequest, execution: ExecutionInPath) -> Any:
+    """Ask for its end: a pending one ends at once, a running one when its nodes have stopped."""
+    return Status(202, execution_json(cancel(execution.pk, caller(request).user), with_nodes=False))
+
+
+@router.post("/executions/{execution}/rerun", auth=RUN, response={202: ExecutionShown}, openapi_extra=_RERUN_BODY)
+def rerun_execution(request: HttpRequest, response: HttpResponse, execution: ExecutionInPath) -> Any:
+    """A new execution of the same snapshot and input, from the start or from what failed."""
+    body = body_as(Rerun, request)
+    again = rerun(execution.pk, begin=body.begin, user=caller(request).user)
+    return _accepted(request, response, again.pk)
+
+
+def _accept(request: HttpRequest, workflow_id: str, key: str | None) -> uuid.UUID:
+    user = caller(request).user
+    workflow = workflow_for(user, workflow_id)
+    body = body_as(Execute, request)
+    accepted = start(
+        StartRequest(target=workflow, input=body.input, labels=body.labels, user=user, idempotency_key=key)
+    )
+    return accepted.execution.pk
+
+
+async def _until_the_end(execution_id: uuid.UUID, seconds: float) -> None:
+    """Return when the execution has ended, or after so many seconds."""
+    loop = asyncio.get_running_loop()
+    end, pause = loop.time() + seconds, POLL_SECONDS
+    while (left := end - loop.time()) > 0 and not await sync_to_async(_look)(execution_id):
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, MAX_POLL_SECONDS)
+
+
+def _look(execution_id: uuid.UUID) -> bool:
+    try:
+        return is_finished(execution_id)
+    finally:
+        # Who waits holds no connection meanwhile.
+        close_old_connections()
+
+
+def _accepted(request: HttpRequest, response: HttpResponse, execution_id: uuid.UUID) -> Any:
+    assert request.resolver_match is not None
+    name = f"{request.resolver_match.namespace}:{get_execution.__name__}"
+    response["Location"] = reverse(name, kwargs={"execution": str(execution_id)})
+    execution = execution_by_id(str(execution_id))
+    return Status(200 if execution.is_finished else 202, execution_json(execution))
+
+
+def _page(page: Page[Any]) -> Any:
+    return {"items": [execution_json(found, with_nodes=False) for found in page.items], "next": page.next}

@@ -1,0 +1,29 @@
+"""An execution in a path is found before anything else of the request is looked at."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from ninja.params.models import Query
+from pydantic import AfterValidator, PlainValidator, ValidationInfo, WithJsonSchema
+
+from executions_app.queries import execution_for
+from workflows_app.rest.auth import caller
+
+
+def _execution(value: Any, info: ValidationInfo) -> Any:
+    assert info.context is not None
+    return execution_for(caller(info.context["request"]).user, str(value))
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("The time is beyond the calendar") from None
+
+
+ExecutionInPath = Annotated[Any, PlainValidator(_execution), WithJsonSchema({"type": "string", "format": "uuid"})]
+Time = Annotated[datetime | None, AfterValidator(_in_utc), Query(None, description="RFC 3339; UTC without a zone")]
+After = Annotated[int, Query(0, ge=0, lt=2**31, description="only what has a greater seq")]

@@ -1,0 +1,182 @@
+"""What requests about runs say, and what the answers say."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from executions_app.services.rerun import From
+from workflows_app.rest.shapes import Given, Shown
+
+
+class Execute(Given):
+    """`labels` are added to those of the workflow."""
+
+    input: dict[str, Any] = {}
+    labels: list[Annotated[str, Field(max_length=200)]] = []
+
+
+class Rerun(Given):
+    """`failed` keeps what ended well before anything failed."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    begin: From = Field(From.START, alias="from")
+
+
+class Trial(Given):
+    """What a tool is called with."""
+
+    inputs: dict[str, Any] = {}
+
+
+class WorkflowOfExecution(Shown):
+    """As it was when the execution was accepted; without an id it was run from a file."""
+
+    id: str | None
+    name: str
+    version: int | None
+
+
+class ErrorShown(Shown):
+    code: str
+    message: str
+    type: str
+    node: str | None
+
+
+class ExecutionSummary(Shown):
+    id: str
+    workflow: WorkflowOfExecution
+    status: str
+    reason: str | None
+    labels: list[str]
+    rerun_of: str | None
+    trigger_type: str
+    scheduling: str
+    input: Any
+    output: Any
+    error: ErrorShown | None
+    seq: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_ms: Decimal | None
+
+
+class NodeSummary(Shown):
+    """With `input` and `output`, unless the execution has more than 1000 nodes."""
+
+    key: str
+    type: str
+    name: str
+    status: str
+    reason: str | None
+    level: int
+    retry_count: int
+    error: ErrorShown | None
+    details: dict[str, Any] | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_ms: Decimal | None
+
+
+class ExecutionShown(ExecutionSummary):
+    nodes: list[NodeSummary]
+
+
+class ExecutionPage(Shown):
+    items: list[ExecutionSummary]
+    next: str | None
+
+
+class AttemptShown(Shown):
+    attempt_id: str
+    number: int
+    outcome: str
+    error: dict[str, Any] | None
+    traceback: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    duration_ms: Decimal | None
+
+
+class NodeShown(NodeSummary):
+    input: Any
+    output: Any
+    attempts: list[AttemptShown]
+
+
+class NodePage(Shown):
+    items: list[NodeShown]
+    next: str | None
+
+
+class EventShown(Shown):
+    """A journal entry for programs; `seq` counts without gaps."""
+
+    seq: int
+    event: str
+    node: str | None
+    at: datetime
+    data: Any
+
+
+class EventPage(Shown):
+    items: list[EventShown]
+    next: str | None
+
+
+class LogShown(EventShown):
+    """A journal entry for people."""
+
+    level: str
+    message: str
+
+
+class LogPage(Shown):
+    items: list[LogShown]
+    next: str | None
+
+
+class Durations(Shown):
+    """Milliseconds; null where nothing has run to its end."""
+
+    p50: Decimal | None
+    p95: Decimal | None
+    p99: Decimal | None
+
+
+class Statistics(Shown):
+    """`counts` by status, `failures_by_node` by key."""
+
+    counts: dict[str, int]
+    duration_ms: Durations
+    failures_by_node: dict[str, int]
+
+
+class ToolShown(Shown):
+    """`effects` are those that a node may state instead of `effect`."""
+
+    name: str
+    description: str
+    effect: str
+    effects: list[str]
+    isolation: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+
+
+class ToolPage(Shown):
+    items: list[ToolShown]
+    next: str | None
+
+
+class TrialShown(Shown):
+    """`error` is null where the tool returned."""
+
+    output: Any
+    error: ErrorShown | None
+    duration_ms: Decimal
+    logs: list[dict[str, Any]]

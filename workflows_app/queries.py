@@ -1,0 +1,149 @@
+"""The read side of definitions: workflows as every interface shows them, and only those that a user may see."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db.models import Q
+
+from workflows_app.dag.plan import Plan
+from workflows_app.dag.problems import errors_of, warnings_of
+from workflows_app.dag.types import JsonObject
+from workflows_app.models import Edge, Node, Workflow
+from workflows_app.models.pages import Page, page_of
+from workflows_app.services.compile import compile_document
+from workflows_app.services.documents import Source, document_of, problems_of
+from workflows_app.services.errors import PartNotFound, WorkflowNotFoundError
+from workflows_app.tools.registry import Tool, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workflows_app.models.access import Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowFilter:
+    """`search` is a part of a name or description."""
+
+    search: str | None = None
+    label: str | None = None
+    is_active: bool | None = None
+
+
+def workflow_for(user: Account, text: str) -> Workflow:
+    """The workflow with this id. Raises `WorkflowNotFoundError`, also where it is another user's."""
+    try:
+        found = Workflow.objects.visible_to(user).select_related("owner").filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise WorkflowNotFoundError(text)
+    return found
+
+
+def workflows_page(user: Account, wanted: WorkflowFilter, limit: int, cursor: str | None) -> Page[Workflow]:
+    """By name. Raises `InvalidCursor`."""
+    rows = Workflow.objects.visible_to(user).select_related("owner").defer("head")
+    if wanted.search:
+        rows = rows.filter(Q(name__icontains=wanted.search) | Q(description__icontains=wanted.search))
+    if wanted.label is not None:
+        rows = rows.filter(labels__has_item=wanted.label)
+    if wanted.is_active is not None:
+        rows = rows.filter(is_active=wanted.is_active)
+    return page_of(rows, ("name", "id"), limit, cursor)
+
+
+def workflow_json(workflow: Workflow, *, with_document: bool = True) -> JsonObject:
+    """A workflow as every interface shows it; without its document it is an item of a list."""
+    shown: dict[str, object] = {
+        "id": str(workflow.id),
+        "name": workflow.name,
+        "owner": workflow.owner.get_username(),
+        "version": workflow.version,
+        "is_active": workflow.is_active,
+        "description": workflow.description,
+        "labels": workflow.labels,
+        "problems": workflow.problems,
+        "created_at": workflow.created_at,
+        "updated_at": workflow.updated_at,
+    }
+    if with_document:
+        shown["document"] = document_of(workflow)
+    return cast(JsonObject, shown)
+
+
+def node_of(workflow: Workflow, key: str) -> Node:
+    """Raises `PartNotFound`."""
+    node = workflow.nodes.filter(key=key).first()
+    if node is None:
+        raise PartNotFound("node", key)
+    return node
+
+
+def nodes_page(workflow: Workflow, limit: int, cursor: str | None) -> Page[Node]:
+    return page_of(workflow.nodes.all(), ("order", "id"), limit, cursor)
+
+
+def edges_page(workflow: Workflow, limit: int, cursor: str | None) -> Page[Edge]:
+    return page_of(workflow.edges.all(), ("order", "id"), limit, cursor)
+
+
+def node_json(node: Node) -> JsonObject:
+    """As the document states it."""
+    return node.definition
+
+
+def edge_json(edge: Edge) -> JsonObject:
+    """As the document states it, with the id by which it is changed."""
+    return {"id": str(edge.id), **edge.definition}
+
+
+def shares_json(workflow: Workflow) -> Sequence[JsonObject]:
+    shares = workflow.shares.select_related("group").order_by("group__name")
+    return [{"group": share.group.name, "role": share.role} for share in shares]
+
+
+def validation_json(source: Source) -> dict[str, Any]:
+    """What is wrong with a document, and the levels in which it would run; null where it cannot."""
+    problems = problems_of(source)
+    errors = errors_of(problems)
+    topology = None if errors else _topology(compile_document(cast(JsonObject, source.document), registry))
+    return {
+        "is_valid": not errors,
+        "errors": [problem.as_json() for problem in errors],
+        "warnings": [problem.as_json() for problem in warnings_of(problems)],
+        "topology": topology,
+    }
+
+
+def _topology(plan: Plan) -> dict[str, Any]:
+    """`max_parallel_nodes` is the width of the widest level."""
+    levels: list[list[str]] = [[] for _ in range(max(plan.levels, default=-1) + 1)]
+    for node, level in zip(plan.nodes, plan.levels, strict=True):
+        levels[level].append(node.key)
+    return {
+        "levels": levels,
+        "total_levels": len(levels),
+        "max_parallel_nodes": max((len(level) for level in levels), default=0),
+    }
+
+
+def tools_json() -> Sequence[dict[str, Any]]:
+    """All tools, by name."""
+    return [tool_json(tool) for tool in sorted(registry, key=lambda tool: tool.name)]
+
+
+def tool_json(tool: Tool) -> dict[str, Any]:
+    info = tool.info
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "effect": str(tool.effect),
+        "effects": sorted(tool.effects),
+        "isolation": str(tool.isolation),
+        "input_schema": info.input_schema,
+        "output_schema": info.output_schema,
+    }

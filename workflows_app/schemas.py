@@ -1,0 +1,102 @@
+"""What requests about workflows say, and what the answers say."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from workflows_app.models.access import Role
+from workflows_app.rest.shapes import Given, Shown
+
+
+class WorkflowChange(Given):
+    """Only what is to change; null is no value of any of them."""
+
+    name: str = ""
+    description: str = ""
+    labels: list[str] = []
+    is_active: bool = True
+
+
+class Duplicate(Given):
+    """Without a name the copy is called NAME-copy."""
+
+    name: str | None = None
+
+
+class Share(Given):
+    group: Annotated[str, Field(max_length=150)]
+    role: Role
+
+
+class ProblemShown(Shown):
+    """What is wrong, and where."""
+
+    code: str
+    message: str
+    node: str | None
+    edge: str | None
+    field: str | None
+    line: int | None
+
+
+class WorkflowSummary(Shown):
+    id: str
+    name: str
+    owner: str
+    version: int
+    is_active: bool
+    description: str
+    labels: list[str]
+    problems: list[ProblemShown]
+    created_at: datetime
+    updated_at: datetime
+
+
+class WorkflowShown(WorkflowSummary):
+    document: dict[str, Any]
+
+
+class WorkflowPage(Shown):
+    items: list[WorkflowSummary]
+    next: str | None
+
+
+class PartsPage(Shown):
+    """Nodes or edges as the document states them; an edge has its id besides."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+    version: int
+
+
+class PartShown(Shown):
+    """A node or an edge as the document states it, with the workflow's version and problems."""
+
+    version: int
+    problems: list[ProblemShown]
+
+
+class Topology(Shown):
+    levels: list[list[str]]
+    total_levels: int
+    max_parallel_nodes: int
+
+
+class Validation(Shown):
+    """`topology` is null where there are errors."""
+
+    is_valid: bool
+    errors: list[ProblemShown]
+    warnings: list[ProblemShown]
+    topology: Topology | None
+
+
+class Ticket(Shown):
+    """Opens one WebSocket: `?ticket=`."""
+
+    ticket: str
+    expires_in: int
+
+
+type DocumentFormat = Literal["json", "yaml"]

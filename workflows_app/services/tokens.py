@@ -1,0 +1,108 @@
+"""API tokens and socket tickets: made, recognised, used up. What leaves here in clear is shown once."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from workflows_app.models import ApiToken, SocketTicket
+from workflows_app.models.token import Scope
+from workflows_app.services.audit import audit
+from workflows_app.services.errors import UnknownUser
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+SECRET_BYTES = 32
+TICKET_SECONDS = 30
+# A use is noted once in this time.
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """Who shows a credential, and what it may be used for."""
+
+    user: User
+    scopes: frozenset[Scope]
+
+
+EVERY_SCOPE = frozenset(Scope)
+
+
+def create_token(
+    username: str, *, name: str = "", days: int | None = None, scopes: Iterable[Scope] = EVERY_SCOPE
+) -> str:
+    """A new token of a user, in clear. Raises `UnknownUser`."""
+    users: Any = get_user_model()
+    user: User | None = users.objects.filter(**{users.USERNAME_FIELD: username}, is_active=True).first()
+    if user is None:
+        raise UnknownUser(username)
+    prefix = f"pt_{secrets.token_hex(4)}"
+    text = f"{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    with transaction.atomic():
+        token = ApiToken.objects.create(
+            user=user,
+            name=name,
+            prefix=prefix,
+            secret_hash=_hash(text),
+            scopes=[scope for scope in Scope if scope in frozenset(scopes)],
+            expires_at=None if days is None else timezone.now() + timedelta(days=days),
+        )
+        audit(user, "token.created", token, {"name": name, "scopes": list(token.scopes)})
+    return text
+
+
+def bearer_of(text: str) -> Bearer | None:
+    """Whose token this is; None where it is none, was revoked, has expired, or its user is not active."""
+    now = timezone.now()
+    valid = ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True)
+    token = valid.select_related("user").filter(secret_hash=_hash(text)).first()
+    if token is None:
+        return None
+    if token.last_used_at is None or token.last_used_at <= now - USE_NOTED_EVERY:
+        # Of requests at the same time one writes.
+        stale = ApiToken.objects.filter(pk=token.pk, last_used_at=token.last_used_at)
+        _ = stale.update(last_used_at=now)
+    return Bearer(user=token.user, scopes=frozenset(Scope(scope) for scope in token.scopes))
+
+
+def issue_ticket(bearer: Bearer) -> str:
+    """A ticket in clear that opens one socket within `TICKET_SECONDS`."""
+    now = timezone.now()
+    text = secrets.token_urlsafe(SECRET_BYTES)
+    with transaction.atomic():
+        _ = SocketTicket.objects.filter(expires_at__lte=now).delete()
+        _ = SocketTicket.objects.create(
+            user=bearer.user,
+            secret_hash=_hash(text),
+            scopes=[scope for scope in Scope if scope in bearer.scopes],
+            expires_at=now + timedelta(seconds=TICKET_SECONDS),
+        )
+    return text
+
+
+def redeem_ticket(text: str) -> Bearer | None:
+    """Who asked for a ticket; it is used up. None where it is none, has expired or was used before."""
+    tickets = SocketTicket.objects.filter(secret_hash=_hash(text))
+    ticket = tickets.select_related("user").first()
+    # Of two that come with the same ticket one deletes it.
+    if ticket is None or not tickets.delete()[0]:
+        return None
+    if ticket.expires_at <= timezone.now() or not ticket.user.is_active:
+        return None
+    return Bearer(user=ticket.user, scopes=frozenset(Scope(scope) for scope in ticket.scopes))
+
+
+def _hash(text: str) -> str:
+    # A random secret of 256 bits needs no salt and no slow hash.
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
