@@ -38,7 +38,7 @@ class ExecutionFilter:
 def execution_for(user: Account, text: str) -> WorkflowExecution:
     """The execution with this id. Raises `ExecutionNotFound`, also where it is another user's."""
     try:
-        visible = WorkflowExecution.objects.visible_to(user).select_related("version")
+        visible = WorkflowExecution.objects.visible_to(user).select_related("version").defer("version__plan")
         execution = visible.filter(pk=uuid.UUID(text)).first()
     except ValueError:
         execution = None
@@ -92,7 +92,7 @@ def latest_executions(limit: int) -> Sequence[WorkflowExecution]:
 
 
 def _executions() -> Any:
-    return WorkflowExecution.objects.select_related("version")
+    return WorkflowExecution.objects.select_related("version").defer("version__plan")
 
 
 def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from executions_app.engine.states import NodeStatus
 from executions_app.queries import JournalFilter, event_json, journal_page, log_json, node_detail, nodes_page
 from executions_app.schemas import EventPage, LogPage, NodePage, NodeShown
 from workflows_app.api.parameters import Cursor, Limit
-from workflows_app.rest.auth import READ
+from workflows_app.rest.auth import READ, caller
 
 router = Router(tags=["executions"])
 
@@ -24,15 +24,15 @@ def list_node_executions(
     cursor: Cursor,
     status: Annotated[list[NodeStatus], Query([], description="one or several")],
 ) -> Any:
-    """Every node with its attempts, in the order of the document."""
+    """Every node with its attempts, in the order of the document. Tracebacks are shown to staff."""
     page = nodes_page(execution, status, limit, cursor)
-    return {"items": page.items, "next": page.next}
+    return {"items": [_for(request, node) for node in page.items], "next": page.next}
 
 
 @router.get("/executions/{execution}/nodes/{key}", auth=READ, response=NodeShown)
 def get_node_execution(request: HttpRequest, execution: ExecutionInPath, key: str) -> Any:
     """What happened to one node, and why."""
-    return node_detail(execution, key)
+    return _for(request, node_detail(execution, key))
 
 
 @router.get("/executions/{execution}/logs", auth=READ, response=LogPage)
@@ -57,3 +57,11 @@ def list_events(request: HttpRequest, execution: ExecutionInPath, limit: Limit, 
     """The journal for programs, without gaps."""
     page = journal_page(execution, JournalFilter(after=after), limit, cursor)
     return {"items": [event_json(log) for log in page.items], "next": page.next}
+
+
+def _for(request: HttpRequest, node: dict[str, Any]) -> dict[str, Any]:
+    """Tracebacks tell of the server: they are for its staff."""
+    if not caller(request).user.is_staff:
+        for attempt in node["attempts"]:
+            attempt["traceback"] = None
+    return node

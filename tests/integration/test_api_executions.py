@@ -1,12 +1,14 @@
 """Executions over the API: accepted, run by an engine beside it, looked at, cancelled."""
 
 import asyncio
+import json
 import threading
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.db import connections
 from django.test import AsyncClient
 
@@ -16,7 +18,10 @@ from executions_app.models import WorkflowExecution
 from tests.eventually import eventually
 from tests.integration.api import program_of
 from tests.integration.conftest import document
+from workflows_app.dag import jsontext
+from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.models import AuditEntry, Workflow
+from workflows_app.services.documents import Source, document_of, save
 from workflows_app.services.tokens import create_token
 from workflows_app.tools import ToolContext, tool
 from workflows_app.tools.errors import Permanent
@@ -250,6 +255,67 @@ def test_nodes_tell_their_attempts_and_why_they_ran_or_did_not(ada, import_docum
     assert [
         node["key"] for node in ada.get(f"/executions/{execution_id}/nodes?cursor={page['next']}").data["items"]
     ] == ["b"]
+
+
+def test_tracebacks_are_for_the_staff_of_the_server(ada, owner, import_document):
+    fails = {"tool": "core.fail", "inputs": {"message": "no"}}
+    execution_id = ada.post(f"{address_of(import_document(document('t>a', a=fails)))}/execute").data["id"]
+    run(execution_id)
+    paths = [f"/executions/{execution_id}/nodes/a", f"/executions/{execution_id}/nodes?status=failed"]
+    for path in paths:
+        assert b"Traceback" not in ada.get(path).content
+    owner.is_staff = True
+    owner.save()
+    for path in paths:
+        assert b"Traceback" in ada.get(path).content
+
+
+def test_another_users_executions_are_in_no_list_and_no_filter(ada, import_document):
+    workflow = import_document(document("t>a", labels=["secret"]))
+    execution_id = ada.post(f"{address_of(workflow)}/execute", Idempotency_Key="k").data["id"]
+    _ = ada.post(f"{address_of(workflow)}/execute")
+    cursor = ada.get("/executions?limit=1").data["next"]
+    eve = program_of(get_user_model().objects.create_user("eve"))
+    for query in ("", f"workflow={workflow.pk}", "workflow=test", "label=secret", f"cursor={cursor}", "status=pending"):
+        assert eve.get(f"/executions?{query}").data == {"items": [], "next": None}
+    assert eve.post(f"{address_of(workflow)}/execute", Idempotency_Key="k").status_code == 404
+    source = Source(document=document_of(workflow), line_of=lambda _path: None)
+    own, _ = save(source, get_user_model().objects.get(username="eve"))
+    assert eve.post(f"{address_of(own)}/execute", Idempotency_Key="k").data["id"] != execution_id
+
+
+def test_data_as_deep_as_the_codec_takes_goes_through_every_answer(ada, import_document):
+    deep = {"x": 1}
+    # The input is one level of the body.
+    for _ in range(MAX_DEPTH - 2):
+        deep = {"x": deep}
+    workflow = import_document(document("t>a"))
+    sent = ada.client.post(
+        f"/api/v1{address_of(workflow)}/execute",
+        jsontext.dumps({"input": deep}),
+        content_type="application/json",
+        headers=ada.headers,
+    )
+    assert (sent.status_code, json.loads(sent.content)["input"]) == (202, deep)
+    run(sent.json()["id"])
+    for path, found in [
+        ("", lambda answer: answer["input"]),
+        ("/nodes/t", lambda answer: answer["output"]),
+        ("/nodes", lambda answer: answer["items"][0]["output"]),
+    ]:
+        response = ada.client.get(f"/api/v1/executions/{sent.json()['id']}{path}", headers=ada.headers)
+        assert (response.status_code, found(json.loads(response.content))) == (200, deep)
+
+
+def test_a_list_costs_as_many_queries_however_long_it_is(ada, import_document, django_assert_max_num_queries):
+    workflow = import_document(document("t>a"))
+    for number in range(12):
+        ada.post(f"{address_of(workflow)}/execute")
+        ada.post("/workflows", document("t>a", name=f"w{number}"))
+    for path in ("/executions", "/workflows", f"{address_of(workflow)}/nodes"):
+        ada.get(path)
+        with django_assert_max_num_queries(3):
+            ada.get(path)
 
 
 def test_the_journal_is_read_by_people_and_by_programs(ada, import_document):

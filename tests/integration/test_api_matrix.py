@@ -21,7 +21,9 @@ from pastetrader.api import api
 from tests.integration.api import ROOT, Program, program_of
 from tests.integration.conftest import document
 from workflows_app.models import Workflow, WorkflowShare
+from workflows_app.models.access import EVERYTHING
 from workflows_app.models.token import Scope
+from workflows_app.models.workflow import WorkflowManager
 from workflows_app.tools import tool
 
 # Every cell is rolled back: the next one finds the same world.
@@ -192,6 +194,25 @@ def test_the_status_is_what_the_table_says(world, figure, operation):
                 querysets.request_cancel(uuid.UUID(names["execution"]))
             assert (actor, call(programs[actor], operation, row, names).status_code) == (actor, expected(row, actor))
     figure(f"operations as the table says, for each of {len(ACTORS)} actors", counted_of=len(TABLE))
+
+
+@pytest.mark.parametrize(("guard", "opened"), [("visible_to", "stranger"), ("rights_of", "viewer")])
+def test_without_the_rule_of_permission_the_table_is_violated(world, monkeypatch, guard, opened):
+    """The control: a harness that finds nothing with the guard off would find nothing at all."""
+    programs, names = world
+    if guard == "visible_to":
+        monkeypatch.setattr(WorkflowManager, guard, lambda self, user: self.all())
+    else:
+        monkeypatch.setattr(Workflow, guard, lambda self, user: EVERYTHING)
+    found = []
+    for operation, row in TABLE.items():
+        for actor in ACTORS:
+            with rolled_back():
+                if call(programs[actor], operation, row, names).status_code != expected(row, actor):
+                    found.append(actor)
+    assert len(found) >= 5
+    assert opened in found
+    assert "anonymous" not in found
 
 
 @pytest.mark.parametrize("operation", [name for name, row in TABLE.items() if row.is_strict and row.body])

@@ -13,7 +13,8 @@ from tests.integration.api import Program, program_of
 from tests.integration.conftest import document
 from workflows_app.models import AuditEntry, Workflow, WorkflowShare
 from workflows_app.services.documents import document_of
-from workflows_app.services.errors import InvalidDefinition
+from workflows_app.services.editing import Edit, delete
+from workflows_app.services.errors import InvalidDefinition, WorkflowNotFoundError
 from workflows_app.services.tokens import create_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -210,6 +211,14 @@ def test_a_deleted_workflow_is_gone_and_its_executions_stay(ada, made, owner):
     assert ada.get(made).status_code == 404
     execution.refresh_from_db()
     assert str(execution.workflow_id) in made
+
+
+def test_what_was_deleted_in_the_same_moment_is_not_found(owner, ada, made):
+    workflow = Workflow.objects.get()
+    ada.delete(made, If_Match=1)
+    for version in (1, None):
+        with pytest.raises(WorkflowNotFoundError):
+            delete(Edit(workflow=workflow, user=owner, version=version))
 
 
 def test_twenty_writers_of_one_version_make_one_new_version(owner, ada, made):

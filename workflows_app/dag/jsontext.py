@@ -20,6 +20,8 @@ import msgspec
 from workflows_app.dag.types import JsonValue
 
 MAX_DEPTH = 200
+# What interfaces put around a value: `{"items": [{"output": ...}]}` and the like.
+LEVELS_AROUND = 10
 MAX_INTEGER = 2**256
 MAX_DIGITS = 64
 MAX_EXPONENT = 308
@@ -54,9 +56,12 @@ def clean(value: object) -> JsonValue:
     return _clean(value, 0)
 
 
-def dumps(value: object) -> str:
-    """Compact JSON text of any value that `clean` accepts, with all digits and keys in their order."""
-    return _ENCODER.encode(_clean(value, 0)).decode()
+def dumps(value: object, *, around: int = 0) -> str:
+    """Compact JSON text of any value that `clean` accepts, with all digits and keys in their order.
+
+    `around` is how many levels an answer may have around values that are themselves as deep as they may be.
+    """
+    return _ENCODER.encode(_clean(value, -around)).decode()
 
 
 def is_longer(value: object, limit: int) -> bool:
@@ -96,8 +101,8 @@ def dumps_struct(value: object) -> str:
 
 
 def pretty(value: object) -> str:
-    """JSON text for people: two spaces a level."""
-    return msgspec.json.format(dumps(value), indent=2)
+    """JSON text for people: two spaces a level. It may be an answer around values."""
+    return msgspec.json.format(dumps(value, around=LEVELS_AROUND), indent=2)
 
 
 def number(text: str) -> Decimal:

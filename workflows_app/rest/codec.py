@@ -28,7 +28,7 @@ class JsonRenderer(BaseRenderer):
 
     @override
     def render(self, request: HttpRequest, data: Any, *, response_status: int) -> str:
-        return jsontext.dumps(data)
+        return jsontext.dumps(data, around=jsontext.LEVELS_AROUND)
 
 
 def body_as[T: BaseModel](kind: type[T], request: HttpRequest) -> T:
