@@ -16,6 +16,7 @@ from workflows_app.services.documents import document_of
 from workflows_app.services.editing import Edit, delete
 from workflows_app.services.errors import InvalidDefinition, WorkflowNotFoundError
 from workflows_app.services.tokens import create_token
+from workflows_app.tools import tool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -372,6 +373,19 @@ def test_a_workflow_is_built_from_single_nodes_and_edges(ada, made):
         "workflow.created", "workflow.node_added", "workflow.edge_added", "workflow.edge_changed",
         "workflow.node_changed", "workflow.node_removed", "workflow.edge_removed",
     ]  # fmt: skip
+
+
+def test_a_warning_is_told_by_the_validation_and_is_no_problem_of_the_workflow(ada, made, tools):
+    @tool("test.order")
+    def order() -> None:
+        """At most once, as a tool that says nothing."""
+
+    node = {"key": "c", "type": "tool", "tool": "test.order", "inputs": {}, "retry": {"max_retries": 1}}
+    ada.post(f"{made}/nodes", node)
+    assert ada.post(f"{made}/edges", {"from": "b", "to": "c"}).data["problems"] == []
+    found = ada.post(f"{made}/validate").data
+    assert found["is_valid"]
+    assert [warning["code"] for warning in found["warnings"]] == ["RETRY_OF_AT_MOST_ONCE"]
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,8 @@ def refuse_new(before: Sequence[Problem], after: list[Problem]) -> list[Problem]
 
 
 def stored(problems: Sequence[Problem]) -> JsonValue:
-    """Problems as a workflow keeps them."""
-    return cast(JsonValue, [problem.as_json() for problem in problems])
+    """Problems as a workflow keeps them: those that keep it from being run. Warnings are told when it is validated."""
+    return cast(JsonValue, [problem.as_json() for problem in errors_of(problems)])
 
 
 def save_next_version(workflow: Workflow, problems: Sequence[Problem]) -> None:
