@@ -86,7 +86,10 @@ def served(shell):
 
 
 def test_a_server_runs_what_was_accepted_and_the_next_one_goes_on_after_its_death(shell):
-    execution = shell("run_workflow", shell.write("napping.yaml", NAPPING), "--no-wait").out.strip()
+    execution = shell(
+        "run_workflow", shell.write("napping.yaml", NAPPING.replace("seconds: 1", "seconds: 6")), "--no-wait"
+    )
+    execution = execution.out.strip()
     first = served(shell)
     eventually(lambda: node_is(shell, execution, "nap", "running"))
     first.kill()

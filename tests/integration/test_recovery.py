@@ -234,7 +234,7 @@ def test_a_worker_takes_up_what_was_left_and_what_waits_and_stops_when_it_is_tol
     asyncio.run(main())
     statuses = WorkflowExecution.objects.filter(pk__in=[abandoned.id, *(one.id for one in waiting)])
     assert set(statuses.values_list("status", flat=True)) == {"completed"}
-    started = WorkflowExecution.objects.filter(pk__in=[one.id for one in waiting]).order_by("started_at")
+    started = WorkflowExecution.objects.filter(pk__in=[one.id for one in waiting]).order_by("started_at", "id")
     assert [one.pk for one in started] == [one.id for one in waiting]
 
 
