@@ -47,7 +47,7 @@ def tear_down() -> None:
 
     close()
     connection.close()
-    if connection.vendor == "postgresql":
+    if connection.settings_dict["OPTIONS"].get("pool"):
         connection.close_pool()
 
 

@@ -95,15 +95,13 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         **_database.get("OPTIONS", {}),
     }
 else:
-    # A connection that a crash of the server broke is found out before it is used. Threads take one from the pool
-    # and give it back; how many there are does not depend on the number of runs.
+    # A connection that a crash of the server broke is found out before it is used.
     _database["CONN_HEALTH_CHECKS"] = True
-    _database["OPTIONS"] = {
-        # A server that is gone without a word is noticed within a third of a lease.
-        "tcp_user_timeout": 10_000,
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=20), "timeout": 10},
-        **_database.get("OPTIONS", {}),
-    }
+    # A server that is gone without a word is noticed within a third of a lease.
+    _database["OPTIONS"] = {"tcp_user_timeout": 10_000, **_database.get("OPTIONS", {})}
+    # Threads take a connection from the pool and give it back; without one each has its own while it works.
+    if _pool_size := env.int("DATABASE_POOL_SIZE", default=0):
+        _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 10}
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

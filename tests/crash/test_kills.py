@@ -134,10 +134,11 @@ def test_a_killed_engine_is_noticed(world, where, figure):
 def test_an_owner_that_slept_beyond_its_lease_changes_nothing_and_without_a_fence_it_would(world, fenced, figure):
     sleepy = world.worker(concurrency=20, without_fence=not fenced)
     _ = world.accept("busy", 20)
-    eventually(lambda: len(_entries(world, "node.running")) > 30)
+    eventually(lambda: world.statuses() == {"running": 20} and len(_entries(world, "node.running")) > 30)
     os.kill(sleepy.pid, signal.SIGSTOP)
+    left = world.statuses()["running"]
     _ = world.worker(concurrency=20, without_fence=not fenced)
-    eventually(lambda: _count(world, "execution.recovered") == 20)
+    eventually(lambda: _count(world, "execution.recovered") == left)
     os.kill(sleepy.pid, signal.SIGCONT)
     if fenced:
         world.all_over(20)
