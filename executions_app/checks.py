@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from executions_app.conf import execution_settings
+from workflows_app.checks import not_positive
 
 _FUNCTION = re.compile(r"[\w.]+:[\w.]+")
 POSITIVE_NUMBERS = (
@@ -18,6 +19,7 @@ POSITIVE_NUMBERS = (
     "LEASE_SECONDS",
     "MAX_EXECUTION_BYTES",
     "MAX_OUTPUT_BYTES",
+    "MAX_PENDING_EXECUTIONS",
     "SCAN_SECONDS",
     "PROCESS_CPU_SECONDS",
     "PROCESS_MEMORY_BYTES",
@@ -27,21 +29,7 @@ POSITIVE_NUMBERS = (
 
 def check_limits(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     del app_configs
-    configured = getattr(settings, "PASTETRADER", {})
-    return [
-        Error(
-            f"PASTETRADER['{name}'] is {configured[name]!r}.",
-            hint="Set a number greater than 0, or leave the setting out.",
-            id="pastetrader.E002",
-        )
-        for name in POSITIVE_NUMBERS
-        if name in configured
-        and (
-            isinstance(configured[name], bool)
-            or not isinstance(configured[name], (int, float))
-            or not configured[name] > 0
-        )
-    ]
+    return not_positive(POSITIVE_NUMBERS)
 
 
 def check_lease(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:

@@ -25,6 +25,8 @@ class ExecutionSettings:
     # and whether a process that serves the site runs any.
     concurrency: int
     engine_in_asgi: bool
+    # So many executions that one user started may wait.
+    pending_executions: int
     # How often a process looks whether somebody else asked for the end of one of its runs.
     cancel_poll_seconds: float
 
@@ -56,5 +58,6 @@ def execution_settings() -> ExecutionSettings:
         scan_seconds=float(configured.get("SCAN_SECONDS", 5.0)),
         concurrency=int(configured.get("CONCURRENCY", 32)),
         engine_in_asgi=bool(configured.get("ENGINE_IN_ASGI", True)),
+        pending_executions=int(configured.get("MAX_PENDING_EXECUTIONS", 1000)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
     )

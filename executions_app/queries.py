@@ -15,6 +15,7 @@ from executions_app.engine.states import ExecutionStatus, NodeStatus
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound
 from workflows_app.models.pages import Page, page_of
+from workflows_app.services.access import hidden
 
 if TYPE_CHECKING:
     from workflows_app.models.access import Account
@@ -43,6 +44,7 @@ def execution_for(user: Account, text: str) -> WorkflowExecution:
     except ValueError:
         execution = None
     if execution is None:
+        hidden(user, WorkflowExecution, text)
         raise ExecutionNotFound(text)
     return execution
 

@@ -17,9 +17,11 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         from workflows_app.checks import register_checks  # noqa: PLC0415 - apps must be loaded first
         from workflows_app.conf import workflow_settings  # noqa: PLC0415
+        from workflows_app.services.logins import watch_logins  # noqa: PLC0415
         from workflows_app.tools import market, threads  # noqa: PLC0415
 
         register_checks()
+        watch_logins()
         bundled = market.data_path
 
         def data_path() -> Path:

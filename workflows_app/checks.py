@@ -1,11 +1,24 @@
 """System checks of this app's settings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
 from workflows_app.conf import workflow_settings
+from workflows_app.dag.jsontext import MAX_DEPTH
+
+POSITIVE_NUMBERS = (
+    "MAX_BODY_BYTES",
+    "MAX_DOCUMENT_BYTES",
+    "MAX_EDGES",
+    "MAX_JSON_DEPTH",
+    "MAX_NODES",
+    "REQUESTS_PER_MINUTE",
+    "WRONG_CREDENTIALS_PER_MINUTE",
+)
 
 
 def check_market_data(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
@@ -22,5 +35,52 @@ def check_market_data(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage
     ]
 
 
+def not_positive(names: Iterable[str]) -> Sequence[CheckMessage]:
+    """An error for each of these settings that is something else than a positive number."""
+    configured = getattr(settings, "PASTETRADER", {})
+    return [
+        Error(
+            f"PASTETRADER['{name}'] is {configured[name]!r}.",
+            hint="Set a number greater than 0, or leave the setting out.",
+            id="pastetrader.E002",
+        )
+        for name in names
+        if name in configured
+        and (
+            isinstance(configured[name], bool)
+            or not isinstance(configured[name], (int, float))
+            or not configured[name] > 0
+        )
+    ]
+
+
+def check_sizes(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    if wrong := not_positive(POSITIVE_NUMBERS):
+        return wrong
+    chosen, found = workflow_settings(), list[CheckMessage]()
+    longest = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if longest is not None and longest < max(chosen.document_bytes, chosen.body_bytes):
+        found.append(
+            checks.Warning(
+                f"Django reads no body above DATA_UPLOAD_MAX_MEMORY_SIZE, which is {longest} bytes, and "
+                f"documents may have {chosen.document_bytes}.",
+                hint="Set DATA_UPLOAD_MAX_MEMORY_SIZE to the longest of PASTETRADER['MAX_DOCUMENT_BYTES'] and "
+                "['MAX_BODY_BYTES'].",
+                id="pastetrader.W001",
+            )
+        )
+    if chosen.json_depth > MAX_DEPTH:
+        found.append(
+            Error(
+                f"PASTETRADER['MAX_JSON_DEPTH'] is {chosen.json_depth}.",
+                hint=f"No JSON is read that has more than {MAX_DEPTH} levels: set less, or leave the setting out.",
+                id="pastetrader.E006",
+            )
+        )
+    return found
+
+
 def register_checks() -> None:
     _ = register(check_market_data)
+    _ = register(check_sizes)

@@ -5,15 +5,37 @@ from pathlib import Path
 
 from django.conf import settings
 
+from workflows_app.dag.jsontext import MAX_DEPTH
+from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowSettings:
-    """`market_data`: a CSV file with the columns Ticker, Date and Close for `market.prices`; None: the bundled one."""
-
-    market_data: Path | None = None
+    # A CSV file with the columns Ticker, Date and Close for `market.prices`; None: the bundled one.
+    market_data: Path | None
+    # The largest workflow.
+    sizes: Sizes
+    # The longest body of a request, the longest body that is a document, and the levels that either may have.
+    body_bytes: int
+    document_bytes: int
+    json_depth: int
+    # Requests of a token, or of the sessions of a user; and passwords and tokens from one address that are wrong.
+    requests_per_minute: int
+    wrong_credentials_per_minute: int
 
 
 def workflow_settings() -> WorkflowSettings:
     configured = getattr(settings, "PASTETRADER", {})
     market_data = configured.get("MARKET_DATA")
-    return WorkflowSettings(market_data=Path(market_data) if market_data else None)
+    return WorkflowSettings(
+        market_data=Path(market_data) if market_data else None,
+        sizes=Sizes(
+            nodes=int(configured.get("MAX_NODES", DEFAULT_SIZES.nodes)),
+            edges=int(configured.get("MAX_EDGES", DEFAULT_SIZES.edges)),
+        ),
+        body_bytes=int(configured.get("MAX_BODY_BYTES", 1024**2)),
+        document_bytes=int(configured.get("MAX_DOCUMENT_BYTES", 16 * 1024**2)),
+        json_depth=int(configured.get("MAX_JSON_DEPTH", MAX_DEPTH)),
+        requests_per_minute=int(configured.get("REQUESTS_PER_MINUTE", 6000)),
+        wrong_credentials_per_minute=int(configured.get("WRONG_CREDENTIALS_PER_MINUTE", 20)),
+    )

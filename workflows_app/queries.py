@@ -13,6 +13,7 @@ from workflows_app.dag.problems import errors_of, warnings_of
 from workflows_app.dag.types import JsonObject
 from workflows_app.models import Edge, Node, Workflow
 from workflows_app.models.pages import Page, page_of
+from workflows_app.services.access import hidden
 from workflows_app.services.compile import compile_document
 from workflows_app.services.documents import Source, document_of, problems_of
 from workflows_app.services.errors import PartNotFound, WorkflowNotFoundError
@@ -40,6 +41,7 @@ def workflow_for(user: Account, text: str) -> Workflow:
     except ValueError:
         found = None
     if found is None:
+        hidden(user, Workflow, text)
         raise WorkflowNotFoundError(text)
     return found
 

@@ -45,15 +45,23 @@ CLAIM = f"""
     SET status = 'running', claimed_by = %s, {_TAKEN}, started_at = COALESCE(started_at, %s)
     WHERE id = %s AND status = 'pending' RETURNING {_CLAIMED}"""
 
+# Among so many that have waited longest everybody who started some has a turn before anybody has the next one.
+_FAIR = 2000
 # Several engines may ask at the same time: on PostgreSQL each passes over what another one is just taking.
 CLAIM_WAITING = f"""
-    WITH oldest AS MATERIALIZED (
-        SELECT id FROM {EXECUTIONS}
+    WITH oldest AS (
+        SELECT id, started_by_id, created_at FROM {EXECUTIONS}
         WHERE status = 'pending' AND (lease_until IS NULL OR lease_until < {{now}})
-        ORDER BY created_at, id LIMIT %s {{skip_locked}})
+        ORDER BY created_at, id LIMIT {_FAIR}),
+    turns AS (
+        SELECT id, created_at, ROW_NUMBER() OVER (PARTITION BY started_by_id ORDER BY created_at, id) AS turn
+        FROM oldest),
+    next AS MATERIALIZED (
+        SELECT e.id FROM turns JOIN {EXECUTIONS} AS e ON e.id = turns.id WHERE e.status = 'pending'
+        ORDER BY turn, turns.created_at, e.id LIMIT %s {{skip_locked}})
     UPDATE {EXECUTIONS}
     SET status = 'running', claimed_by = %s, {_TAKEN}, started_at = COALESCE(started_at, %s)
-    WHERE id IN (SELECT id FROM oldest) RETURNING {_CLAIMED}"""
+    WHERE id IN (SELECT id FROM next) RETURNING {_CLAIMED}"""
 
 # A lease that was given back is no crash; nor is one that this engine itself could not prolong.
 RECLAIM = f"""
@@ -128,11 +136,11 @@ def claim(execution_id: uuid.UUID, owner: str, lease_seconds: float) -> Claim | 
 
 
 def claim_waiting(limit: int, owner: str, lease_seconds: float) -> Sequence[Claim]:
-    """Take pending executions, in the order in which they were accepted."""
+    """Take pending executions: those of one user in the order in which they were accepted, those of many by turns."""
     if not WorkflowExecution.objects.filter(status="pending").exists():
         # On SQLite a change of nothing would still take the lock.
         return ()
-    skip_locked = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    skip_locked = "FOR UPDATE OF e SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
     statement = CLAIM_WAITING.format(lease=_in(lease_seconds), now=_in(0), skip_locked=skip_locked)
     return _claim(statement, (limit, owner, db_time(now())))
 

@@ -33,6 +33,20 @@ class AlreadyRunning(RunError):
         )
 
 
+class TooManyPending(RunError):
+    """Raised when a user has so many executions waiting that no more are accepted."""
+
+    code: ClassVar[str] = "too_many_pending"
+    # Seconds after which it is worth another try; how fast the queue moves nobody knows.
+    retry_after: ClassVar[int] = 10
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} executions of yours wait already, which is the most that may: nothing was accepted. "
+            "Wait until some of them have started, or cancel some."
+        )
+
+
 class InactiveWorkflow(RunError):
     """Raised when a workflow that was switched off is to be started."""
 

@@ -36,8 +36,8 @@ def rerun(
 ) -> WorkflowExecution:
     """Accept a new execution of the snapshot of one that has ended. `reserved` is as in `StartRequest`.
 
-    Raises `ExecutionNotFound`, `Forbidden`, `NotFinished`, `NothingFailed`, `InactiveWorkflow` and
-    `AlreadyRunning`.
+    Raises `ExecutionNotFound`, `Forbidden`, `NotFinished`, `NothingFailed`, `InactiveWorkflow`, `AlreadyRunning` and
+    `TooManyPending`.
     """
     before = WorkflowExecution.objects.select_related("version", "workflow").filter(pk=execution_id).first()
     if before is None:

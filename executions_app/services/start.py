@@ -22,6 +22,7 @@ from executions_app.services.errors import (
     IdempotencyConflict,
     InactiveWorkflow,
     InvalidInput,
+    TooManyPending,
 )
 from workflows_app.dag import jsontext, schema
 from workflows_app.dag.plan import Plan
@@ -68,7 +69,7 @@ def start(request: StartRequest) -> Accepted:
     """Accept a run. It is pending, and on record, when this returns; nothing has started.
 
     Raises `Forbidden`, `InvalidDefinition`, `InvalidInput`, `InactiveWorkflow`, `AlreadyRunning`,
-    `IdempotencyConflict`; then nothing is on record.
+    `IdempotencyConflict`, `TooManyPending`; then nothing is on record.
     """
     if isinstance(request.target, Workflow):
         demand(request.user, Verb.RUN, request.target)
@@ -125,8 +126,9 @@ def _accept(request: StartRequest, version: WorkflowVersion, plan: Plan) -> Work
 def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: bool, keep: Sequence[int] = ()) -> None:
     """Put an execution on record as pending, in the caller's transaction, and have it taken after the commit.
 
-    Of a re-run some nodes keep what they came to in the execution that it runs again.
+    Of a re-run some nodes keep what they came to in the execution that it runs again. Raises `TooManyPending`.
     """
+    _refuse_flood(execution.started_by)
     execution.workflow_id = execution.version.workflow_id
     execution.exclusive = not plan.settings.allow_concurrent and execution.workflow_id is not None
     execution.last_seq = 1 + len(keep)
@@ -143,6 +145,15 @@ def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: 
             transaction.on_commit(wake)
     if execution.rerun_of_id is not None:
         querysets.keep_nodes(execution.id, execution.rerun_of_id, keep, first_seq=2)
+
+
+def _refuse_flood(user: User | None) -> None:
+    if user is None:
+        return
+    limit = execution_settings().pending_executions
+    # Requests at the same time may pass together: this keeps a queue from growing without end, it is no quota.
+    if WorkflowExecution.objects.filter(status=ExecutionStatus.PENDING, started_by=user)[:limit].count() >= limit:
+        raise TooManyPending(limit)
 
 
 def _accepted_before(request: StartRequest) -> WorkflowExecution | None:

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
-from executions_app.web.problems import problem_of
+from executions_app.web.problems import problem_of, problem_of_domain
 from workflows_app.rest.auth import READ
 from workflows_app.rest.errors import (
     InvalidRequest,
@@ -22,7 +22,8 @@ from workflows_app.rest.errors import (
     Unauthenticated,
     UnknownPath,
 )
-from workflows_app.services.audit import acting_from
+from workflows_app.services.audit import acting_from, address_of
+from workflows_app.services.errors import Throttled
 
 type View = Callable[..., HttpResponseBase]
 
@@ -53,6 +54,8 @@ def for_users(view: View) -> View:
                 raise Unauthenticated
         except RequestError as error:
             return problem_of(error)
+        except Throttled as error:
+            return problem_of_domain(error)
         return view(request, *args, **kwargs)
 
     return shown
@@ -64,7 +67,7 @@ def _framed(view: Callable[..., Any]) -> Callable[..., Any]:
         refused = _refused(request)
         if refused is not None:
             return refused
-        with acting_from(_address(request)):
+        with acting_from(address_of(request)):
             return _finished(request, cast(HttpResponseBase, view(request, *args, **kwargs)))
 
     @csrf_exempt
@@ -72,14 +75,10 @@ def _framed(view: Callable[..., Any]) -> Callable[..., Any]:
         refused = _refused(request)
         if refused is not None:
             return refused
-        with acting_from(_address(request)):
+        with acting_from(address_of(request)):
             return _finished(request, await cast(Awaitable[HttpResponseBase], view(request, *args, **kwargs)))
 
     return framed_async if iscoroutinefunction(view) else framed
-
-
-def _address(request: HttpRequest) -> str:
-    return str(request.META.get("REMOTE_ADDR") or "")
 
 
 def _refused(request: HttpRequest) -> HttpResponse | None:

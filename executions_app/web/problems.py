@@ -1,6 +1,7 @@
 """Every error as `application/problem+json` (RFC 9457), in this one place."""
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -11,11 +12,12 @@ from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationEr
 from uuid_utils import uuid7
 
 from executions_app.services import errors as runs
+from workflows_app.conf import workflow_settings
 from workflows_app.dag import jsontext
 from workflows_app.dag.problems import errors_of
 from workflows_app.models.pages import InvalidCursor
 from workflows_app.rest import errors as requests
-from workflows_app.rest.codec import MAX_DOCUMENT, UNFIT, field_error
+from workflows_app.rest.codec import UNFIT, field_error
 from workflows_app.rest.errors import FieldError
 from workflows_app.services import errors as definitions
 from workflows_app.tools.errors import UnknownTool
@@ -30,10 +32,12 @@ STATUS: dict[type[Exception], int] = {
     definitions.PartNotFound: 404,
     definitions.VersionConflict: 409,
     definitions.NameTaken: 409,
+    definitions.Throttled: 429,
     runs.RunError: 409,
     runs.ExecutionNotFound: 404,
     runs.NodeNotFound: 404,
     runs.InvalidInput: 422,
+    runs.TooManyPending: 429,
     UnknownTool: 404,
     jsontext.JsonError: 422,
     InvalidCursor: 422,
@@ -95,9 +99,21 @@ def _unauthenticated(_request: HttpRequest, _error: AuthenticationError) -> Http
 
 
 def _of_domain(_request: HttpRequest, error: Exception) -> HttpResponse:
+    return problem_of_domain(error)
+
+
+def problem_of_domain(error: Exception) -> HttpResponse:
+    """What a service or query refused."""
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
     code = _CODES.get(kind) or cast(str, cast(Any, error).code)
-    return problem(STATUS[kind], code, str(error), _errors_of(error))
+    response = problem(STATUS[kind], code, str(error), _errors_of(error))
+    return _retry_after(response, getattr(error, "retry_after", None))
+
+
+def _retry_after(response: HttpResponse, seconds: float | None) -> HttpResponse:
+    if seconds is not None:
+        response["Retry-After"] = str(math.ceil(seconds))
+    return response
 
 
 def _errors_of(error: Exception) -> list[FieldError]:
@@ -119,13 +135,12 @@ def _of_ninja(_request: HttpRequest, error: HttpError) -> HttpResponse:
 
 def _throttled(_request: HttpRequest, error: Throttled) -> HttpResponse:
     wait = "later" if error.wait is None else f"in {error.wait:.0f} s"
-    return problem(
-        HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", f"These were too many requests: try again {wait}."
-    )
+    detail = f"These were too many requests: try again {wait}."
+    return _retry_after(problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail), error.wait)
 
 
 def _too_big(_request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
-    return problem_of(requests.BodyTooLarge(MAX_DOCUMENT))
+    return problem_of(requests.BodyTooLarge(workflow_settings().document_bytes))
 
 
 def _unfit(_request: HttpRequest, error: ValidationError) -> HttpResponse:

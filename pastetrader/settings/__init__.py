@@ -114,6 +114,19 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     )
 }
 
+# It counts requests, so that there are not too many. JSON instead of pickle: what lies in Redis is data, no code.
+CACHES: dict[str, dict[str, Any]] = {
+    "default": (
+        {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": _redis_url,
+            "OPTIONS": {"serializer": "django.core.signing.JSONSerializer", "socket_timeout": 1},
+        }
+        if _redis_url
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}
+    )
+}
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.queries import execution_json
@@ -27,6 +28,12 @@ def _recorder_is_stopped(request):
         for execution in WorkflowExecution.objects.all():
             assert_sound(execution)
         assert list(violations()) == []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_counted():
+    """What a test sends counts towards its own limits alone."""
+    cache.clear()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.integration.conftest import document
 from workflows_app.models import ApiToken, AuditEntry
 from workflows_app.models.token import Scope
 from workflows_app.rest.auth import BrowserAuth, TokenAuth
-from workflows_app.rest.codec import MAX_BODY, MAX_DOCUMENT
 
+MAX_BODY, MAX_DOCUMENT = 1024**2, 16 * 1024**2
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Operations that anybody may call. There are none.

@@ -25,7 +25,6 @@ from workflows_app.dag.types import (
     Strategy,
 )
 
-MAX_NODES = 100_000
 # Names and keys are columns of indexed tables.
 MAX_NAME_LENGTH = 200
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -258,14 +257,11 @@ class Document(_Part):
     settings: Settings = Settings()
     input_schema: Schema = None
     output: dict[str, Any] | None = None
-    nodes: Annotated[
-        list[
-            Annotated[
-                TriggerNode | ToolNode | AgentNode | ConditionNode | AdapterNode | AggregatorNode,
-                Field(discriminator="type"),
-            ]
-        ],
-        Field(max_length=MAX_NODES),
+    nodes: list[
+        Annotated[
+            TriggerNode | ToolNode | AgentNode | ConditionNode | AdapterNode | AggregatorNode,
+            Field(discriminator="type"),
+        ]
     ]
     edges: list[Edge]
 

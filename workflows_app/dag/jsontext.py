@@ -138,14 +138,14 @@ def _refuse_what_msgspec_reads(value: object, text: str | bytes) -> None:
     source = text if isinstance(text, str) else text.decode()
     if "\\u" in source or _LONG_NUMBER.search(source) is not None:
         _ = _clean(value, 0)
-    elif source.count("[") + source.count("{") > MAX_DEPTH and _is_too_deep(value):
+    elif source.count("[") + source.count("{") > MAX_DEPTH and is_deeper(value):
         raise JsonError(f"The JSON is nested too deeply: keep to {MAX_DEPTH} levels.")
 
 
-def _is_too_deep(value: object) -> bool:
-    """Walks containers level by level; scalars cost nothing."""
+def is_deeper(value: object, levels: int = MAX_DEPTH) -> bool:
+    """Whether a value has more levels. Walks containers level by level; scalars cost nothing."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(levels):
         level = [item for container in level for item in _items(container) if type(item) is dict or type(item) is list]
         if not level:
             return False

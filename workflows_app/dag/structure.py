@@ -82,8 +82,6 @@ def _describe(path: Path, detail: ErrorDetails, model: type[BaseModel], findings
     elif kind == "missing":
         code = ProblemCode.INVALID_DOCUMENT if path[-1] == "key" else _code_of(path)
         findings.add(code, f"{_owner_of(path)} needs {quoted(field)}, which is missing: add it.", path)
-    elif path == ("nodes",) and kind == "too_long":
-        findings.add(_code_of(path), f"A workflow may have at most {models.MAX_NODES} nodes: split it up.", path)
     elif kind in ("string_pattern_mismatch", "string_too_long"):
         rule = _NAME_RULE if path == ("name",) else _KEY_RULE
         what = "name of a workflow" if path == ("name",) else "key of a node"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import cast
+from typing import NamedTuple, cast
 
 from workflows_app.dag import jsontext
 from workflows_app.dag.compatibility import check_compatibility
@@ -21,9 +21,26 @@ _SCALARS = frozenset({str, int, bool, type(None)})
 _MAX_DEPTH = 200
 
 
-def validate(document: object, catalogue: Mapping[str, ToolInfo], *, line_of: LineOf | None = None) -> list[Problem]:
+class Sizes(NamedTuple):
+    """So many parts a workflow may have."""
+
+    nodes: int = 100_000
+    edges: int = 200_000
+
+
+DEFAULT_SIZES = Sizes()
+
+
+def validate(
+    document: object,
+    catalogue: Mapping[str, ToolInfo],
+    *,
+    line_of: LineOf | None = None,
+    sizes: Sizes = DEFAULT_SIZES,
+) -> list[Problem]:
     """Every problem of a document, errors and warnings, in document order. Never raises.
 
+    One that is larger than `sizes` is not looked at any further.
     `catalogue` are the tools by name. `line_of` maps a path in the document, ("nodes", 3, "retry", "delay"),
     to its line in the source text. A part that is malformed is reported and left out of the other checks;
     all that is well-formed is checked to the end.
@@ -40,6 +57,11 @@ def validate(document: object, catalogue: Mapping[str, ToolInfo], *, line_of: Li
         return [Problem(code=ProblemCode.INVALID_DOCUMENT, message=message, line=line_of(()) if line_of else None)]
     document = cast(JsonObject, document)
     findings = Findings(document, line_of)
+    for part, most in sizes._asdict().items():
+        if isinstance(found := document.get(part), list) and len(found) > most:
+            message = f"A workflow may have at most {most} {part}, and this one has {len(found)}: split it up."
+            findings.add(ProblemCode.INVALID_DOCUMENT, message, (part,))
+            return findings.problems()
     check_structure(document, findings)
     outline = Outline(document)
     check_topology(outline, findings)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, override
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
+from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonObject
 from workflows_app.models.fields import JsonTextField
 
@@ -49,13 +52,19 @@ class AuditEntry(models.Model):
     object_id: models.CharField[str, str] = models.CharField(max_length=200)
     # Empty where the deed came from no other machine.
     address: models.CharField[str, str] = models.CharField(max_length=64, blank=True, default="")
-    at: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now_add=True, db_index=True)
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField(default=timezone.now, db_index=True)
     data: models.Field[JsonObject, JsonObject] = JsonTextField(default=dict)
+    # Made of this entry, the one before it and the secret key. Empty in entries that are older than seals.
+    seal: models.CharField[str, str] = models.CharField(max_length=64, blank=True, default="")
 
     objects = _AppendOnly.as_manager()
 
+    if TYPE_CHECKING:
+        actor_id: int | None
+
     class Meta:
         ordering = ["-at", "-id"]
+        verbose_name_plural = "audit entries"
         indexes = [models.Index(fields=["object_type", "object_id"], name="audit_by_object")]
 
     @override
@@ -71,3 +80,11 @@ class AuditEntry(models.Model):
     @override
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AuditIsAppendOnly
+
+    def sealed(self, before: str, key: str | None = None) -> str:
+        """The seal of this entry behind the one with the seal `before`; by the secret key, or an earlier one."""
+        content = [
+            before, self.actor_id, self.actor_name, self.verb, self.object_type, self.object_id, self.address,
+            self.at.astimezone(UTC).isoformat(), self.data,
+        ]  # fmt: skip
+        return salted_hmac("pastetrader.audit", jsontext.dumps(content), secret=key, algorithm="sha256").hexdigest()

@@ -8,6 +8,8 @@ from ninja.security import HttpBearer, SessionAuth
 
 from workflows_app.models.token import Scope
 from workflows_app.rest.errors import CsrfFailed, InsufficientScope, Unauthenticated
+from workflows_app.services.audit import address_of
+from workflows_app.services.limits import note_good_token, note_wrong_credential, refuse_guessing, spend_request
 from workflows_app.services.tokens import EVERY_SCOPE, Bearer, bearer_of
 
 
@@ -20,9 +22,14 @@ class TokenAuth(HttpBearer):
 
     @override
     def authenticate(self, request: HttpRequest, token: str) -> Bearer:
+        address = address_of(request)
+        refuse_guessing(address, token)
         bearer = bearer_of(token)
         if bearer is None:
+            note_wrong_credential(address, token)
             raise Unauthenticated
+        note_good_token(address, token)
+        spend_request(f"token:{bearer.token_id}")
         if self.scope not in bearer.scopes:
             raise InsufficientScope(self.scope)
         return bearer
@@ -44,7 +51,9 @@ class BrowserAuth(SessionAuth):
 
     @override
     def authenticate(self, request: HttpRequest, key: str | None) -> Bearer:
-        return Bearer(user=cast(Any, request.user), scopes=EVERY_SCOPE)
+        user = cast(Any, request.user)
+        spend_request(f"user:{user.pk}")
+        return Bearer(user=user, scopes=EVERY_SCOPE)
 
 
 def auth_for(scope: Scope) -> list[TokenAuth | BrowserAuth]:

@@ -7,12 +7,11 @@ from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 from pydantic import BaseModel, ValidationError
 
+from workflows_app.conf import workflow_settings
 from workflows_app.dag import jsontext
 from workflows_app.rest.errors import BodyTooLarge, FieldError, InvalidRequest, UnsupportedMedia
 from workflows_app.services.documents import Format, Source, read
 
-MAX_BODY = 1024 * 1024
-MAX_DOCUMENT = 16 * 1024 * 1024
 JSON = "application/json"
 _DOCUMENTS = {JSON: Format.JSON, "application/yaml": Format.YAML}
 
@@ -44,7 +43,9 @@ def document_in(request: HttpRequest) -> Source:
     form = _DOCUMENTS.get(_media_type(request))
     if form is None:
         raise UnsupportedMedia(_media_type(request), list(_DOCUMENTS))
-    return read(_text(request, MAX_DOCUMENT), form)
+    source = read(_text(request, workflow_settings().document_bytes), form)
+    _refuse_depth(source.document)
+    return source
 
 
 UNFIT = "The request does not have the shape that this operation asks for."
@@ -61,9 +62,18 @@ def _json(request: HttpRequest) -> Any:
     if _media_type(request) != JSON:
         raise UnsupportedMedia(_media_type(request), [JSON])
     try:
-        return jsontext.loads(_text(request, MAX_BODY))
+        value = jsontext.loads(_text(request, workflow_settings().body_bytes))
     except jsontext.JsonError as error:
         raise InvalidRequest(f"The body is not JSON: {error}") from error
+    _refuse_depth(value)
+    return value
+
+
+def _refuse_depth(value: object) -> None:
+    levels = workflow_settings().json_depth
+    # The codec itself reads no more than its own limit.
+    if levels < jsontext.MAX_DEPTH and jsontext.is_deeper(value, levels):
+        raise InvalidRequest(f"The body is nested deeper than {levels} levels: make it flatter.")
 
 
 def _media_type(request: HttpRequest) -> str:

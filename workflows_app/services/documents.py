@@ -9,6 +9,7 @@ from typing import Any, cast
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from workflows_app.conf import workflow_settings
 from workflows_app.dag import jsontext, validation, yamltext
 from workflows_app.dag.problems import Problem, ProblemCode, errors_of
 from workflows_app.dag.types import Handle, JsonObject, JsonValue
@@ -64,7 +65,8 @@ def read(text: str, form: Format | None = None) -> Source:
 
 def problems_of(source: Source) -> list[Problem]:
     """Everything that is wrong with a document, given the tools of this process."""
-    return validation.validate(source.document, registry.catalogue(), line_of=source.line_of)
+    sizes = workflow_settings().sizes
+    return validation.validate(source.document, registry.catalogue(), line_of=source.line_of, sizes=sizes)
 
 
 def checked(source: Source) -> JsonObject:

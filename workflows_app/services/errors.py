@@ -93,6 +93,35 @@ class NameTaken(DefinitionError):
         )
 
 
+class Throttled(DefinitionError):
+    """Base of the refusals that end by themselves. Do not raise it directly."""
+
+    def __init__(self, sentence: str, retry_after: int) -> None:
+        super().__init__(sentence)
+        # In seconds.
+        self.retry_after = retry_after
+
+
+class TooManyRequests(Throttled):
+    """Raised when a token, or a user's sessions, sent more requests in a minute than they may."""
+
+    code: ClassVar[str] = "too_many_requests"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"You have sent too many requests in this minute: go on in {retry_after} s.", retry_after)
+
+
+class TooManyWrongCredentials(Throttled):
+    """Raised when too many wrong passwords or tokens came from an address."""
+
+    code: ClassVar[str] = "too_many_wrong_credentials"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Too many wrong passwords or tokens came from your address: try again in {retry_after} s.", retry_after
+        )
+
+
 class UnknownGroups(DefinitionError):
     """Raised when a workflow is to be shared with groups that do not exist."""
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SECRET_BYTES = 32
 TICKET_SECONDS = 30
+# Ten years: more is a typing error, and no date far enough.
+MOST_DAYS = 3650
 # A use is noted once in this time.
 USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -34,15 +36,22 @@ class Bearer:
 
     user: User
     scopes: frozenset[Scope]
+    # None where it is no token.
+    token_id: int | None = None
 
 
 EVERY_SCOPE = frozenset(Scope)
 
 
 def create_token(
-    username: str, *, name: str = "", days: int | None = None, scopes: Iterable[Scope] = EVERY_SCOPE
+    username: str,
+    *,
+    name: str = "",
+    days: int | None = None,
+    scopes: Iterable[Scope] = EVERY_SCOPE,
+    by: User | None = None,
 ) -> str:
-    """A new token of a user, in clear. Raises `UnknownUser`."""
+    """A new token of a user, in clear; `by` is who made it, where that is somebody else. Raises `UnknownUser`."""
     users: Any = get_user_model()
     user: User | None = users.objects.filter(**{users.USERNAME_FIELD: username}, is_active=True).first()
     if user is None:
@@ -58,8 +67,17 @@ def create_token(
             scopes=[scope for scope in Scope if scope in frozenset(scopes)],
             expires_at=None if days is None else timezone.now() + timedelta(days=days),
         )
-        audit(user, "token.created", token, {"name": name, "scopes": list(token.scopes)})
+        audit(by or user, "token.created", token, {"of": username, "name": name, "scopes": list(token.scopes)})
     return text
+
+
+def revoke(token: ApiToken, by: User) -> bool:
+    """End a token now; False where it has ended already."""
+    with transaction.atomic():
+        if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            return False
+        audit(by, "token.revoked", token, {"of": token.user.get_username(), "name": token.name})
+    return True
 
 
 def bearer_of(text: str) -> Bearer | None:
@@ -73,7 +91,7 @@ def bearer_of(text: str) -> Bearer | None:
         # Of requests at the same time one writes.
         stale = ApiToken.objects.filter(pk=token.pk, last_used_at=token.last_used_at)
         _ = stale.update(last_used_at=now)
-    return Bearer(user=token.user, scopes=frozenset(Scope(scope) for scope in token.scopes))
+    return Bearer(token_id=token.pk, user=token.user, scopes=frozenset(Scope(scope) for scope in token.scopes))
 
 
 def issue_ticket(bearer: Bearer) -> str:

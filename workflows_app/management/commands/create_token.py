@@ -8,10 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
 from workflows_app.models.token import Scope
 from workflows_app.services.errors import UnknownUser
-from workflows_app.services.tokens import create_token
-
-# Ten years: more is a typing error, and no date far enough.
-MOST_DAYS = 3650
+from workflows_app.services.tokens import MOST_DAYS, create_token
 
 
 class Command(WorkflowCommand):
