@@ -27,6 +27,8 @@ class ExecutionSettings:
     engine_in_asgi: bool
     # So many executions that one user started may wait.
     pending_executions: int
+    # What opens `/metrics`; empty: it is open.
+    metrics_token: str
     # How often a process looks whether somebody else asked for the end of one of its runs.
     cancel_poll_seconds: float
 
@@ -58,6 +60,7 @@ def execution_settings() -> ExecutionSettings:
         scan_seconds=float(configured.get("SCAN_SECONDS", 5.0)),
         concurrency=int(configured.get("CONCURRENCY", 32)),
         engine_in_asgi=bool(configured.get("ENGINE_IN_ASGI", True)),
+        metrics_token=str(configured.get("METRICS_TOKEN", "")),
         pending_executions=int(configured.get("MAX_PENDING_EXECUTIONS", 1000)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
     )

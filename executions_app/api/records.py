@@ -49,14 +49,14 @@ def list_logs(
 ) -> Any:
     """The journal for people."""
     page = journal_page(execution, JournalFilter(level=level, node=node, after=after), limit, cursor)
-    return {"items": [log_json(log) for log in page.items], "next": page.next}
+    return {"items": [_entry_for(request, log_json(log)) for log in page.items], "next": page.next}
 
 
 @router.get("/executions/{execution}/events", auth=READ, response=EventPage)
 def list_events(request: HttpRequest, execution: ExecutionInPath, limit: Limit, cursor: Cursor, after: After) -> Any:
     """The journal for programs, without gaps."""
     page = journal_page(execution, JournalFilter(after=after), limit, cursor)
-    return {"items": [event_json(log) for log in page.items], "next": page.next}
+    return {"items": [_entry_for(request, event_json(log)) for log in page.items], "next": page.next}
 
 
 def _for(request: HttpRequest, node: dict[str, Any]) -> dict[str, Any]:
@@ -65,3 +65,9 @@ def _for(request: HttpRequest, node: dict[str, Any]) -> dict[str, Any]:
         for attempt in node["attempts"]:
             attempt["traceback"] = None
     return node
+
+
+def _entry_for(request: HttpRequest, entry: dict[str, Any]) -> dict[str, Any]:
+    if entry["data"] and "traceback" in entry["data"] and not caller(request).user.is_staff:
+        entry["data"] = {**entry["data"], "traceback": None}
+    return entry

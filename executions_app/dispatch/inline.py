@@ -7,6 +7,7 @@ order, runs are handed back; where it is killed, another engine, or the next sta
 import asyncio
 import atexit
 import threading
+from enum import StrEnum
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.worker import Worker
@@ -27,6 +28,22 @@ def start_engine() -> None:
             _engine = _Engine()
 
 
+class Vitality(StrEnum):
+    # Nobody asked for one in this process.
+    ABSENT = "absent"
+    ALIVE = "alive"
+    # Its thread has ended, though nobody stopped it: only a new process helps.
+    DEAD = "dead"
+
+
+def vitality() -> Vitality:
+    """Whether the engine of this process lives."""
+    engine = _engine
+    if engine is None:
+        return Vitality.ABSENT
+    return Vitality.ALIVE if engine.is_alive else Vitality.DEAD
+
+
 def stop_engine() -> None:
     """Hand back what is under way, and wait until that is done."""
     global _engine
@@ -43,6 +60,10 @@ class _Engine:
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
         _ = atexit.register(stop_engine)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         if self._thread.is_alive():

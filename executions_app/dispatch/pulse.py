@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from executions_app import measures
+
 
 class Pulse:
     """Asks a loop for a sign of life, again whenever it gave one. For one thread beside the loop's."""
@@ -34,4 +36,5 @@ class Pulse:
             act()
 
     def _answer(self) -> None:
+        measures.loop_lag.observe(time.monotonic() - self._asked_at)
         self._answered = True

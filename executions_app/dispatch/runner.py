@@ -11,6 +11,7 @@ from typing import Any
 
 import uuid_utils
 
+from executions_app import measures
 from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.identity import engine_name
@@ -20,7 +21,7 @@ from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import HandedBack, OwnershipLost
 from executions_app.engine.ports import Clock, Ports
 from executions_app.engine.run import execute
-from executions_app.engine.states import TERMINAL_NODE, Reason
+from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, Reason
 from executions_app.live.events import Observer
 from executions_app.models import ownership, querysets
 from executions_app.models.ownership import Abandoned, Claim
@@ -129,7 +130,7 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
     execution_id = claim.execution_id
     if claim.recoveries > MAX_RECOVERIES:
         looping = _crash_loop(claim, plan)
-        return await in_recorder(lambda: querysets.fail_run(execution_id, claim.fence, looping, Reason.CRASH_LOOP))
+        return await in_recorder(lambda: _fail(claim, looping, Reason.CRASH_LOOP))
     context = ExecutionContext(
         plan,
         claim.input,
@@ -161,12 +162,19 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
             return False
         except BaseException as error:
             problem = _problem(error)
-            ending = asyncio.ensure_future(in_recorder(lambda: querysets.fail_run(execution_id, claim.fence, problem)))
+            ending = asyncio.ensure_future(in_recorder(lambda: _fail(claim, problem, Reason.CRASHED)))
             ended = await asyncio.shield(ending)
             if not isinstance(error, Exception):
                 raise
             return ended
     return True
+
+
+def _fail(claim: Claim, problem: dict[str, object], reason: Reason) -> bool:
+    failed = querysets.fail_run(claim.execution_id, claim.fence, problem, reason)
+    if failed:
+        measures.executions_ended.add(ExecutionStatus.FAILED)
+    return failed
 
 
 def _crash_loop(claim: Claim, plan: Plan) -> dict[str, object]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError, InterfaceError
 
+from executions_app import measures
 from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.pulse import Pulse
@@ -109,6 +110,12 @@ def woken(wake: Callable[[], None]) -> Generator[None]:
     finally:
         with _lock:
             _wakers.discard(wake)
+
+
+def under_way() -> int:
+    """How many runs this process has."""
+    with _lock:
+        return len(_runs)
 
 
 def wake() -> None:
@@ -214,6 +221,7 @@ class _Heart:
             reason = str(error).strip()
             logger.warning("The database does not answer the heartbeat of engine %s: %s", engine_name(), reason)
             self._listener.close()
+            measures.lease_renewals.add("unanswered")
             return False
         return True
 
@@ -239,6 +247,7 @@ class _Heart:
         ids = [run.claim.execution_id for run in runs]
         answers = ownership.renew(ids, engine_name(), chosen.lease_seconds) if ids else ()
         renewed = {one.execution_id: one for one in answers}
+        measures.lease_renewals.add("prolonged", number=len(renewed))
         self._renew_at = asked_at + chosen.heartbeat_seconds
         for run in runs:
             still = renewed.get(run.claim.execution_id)
@@ -246,6 +255,7 @@ class _Heart:
                 # Ended, and about to leave the list; or another engine's.
                 if not querysets.is_owned(run.claim.execution_id, run.claim.fence):
                     logger.warning("Execution %s is another engine's now.", run.claim.execution_id)
+                    measures.lease_renewals.add("lost")
                     run.lose()
                     continue
             elif still.cancel_requested:
@@ -260,6 +270,7 @@ class _Heart:
 
 
 def _say_blocked(silence: float, runs: Sequence[Listed]) -> None:
+    measures.loops_blocked.add()
     logger.error("An event loop with %d runs has been blocked for %.0f s.", len(runs), silence)
     for run in runs:
         run.log_blocked_loop(silence)

@@ -8,15 +8,16 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
+from executions_app import measures
 from executions_app.engine.errors import OwnershipLost
-from executions_app.engine.events import Event
+from executions_app.engine.events import Event, ExecutionEnded, NodeAbandoned, NodeSettled
 from executions_app.models import querysets
 from executions_app.recorder.writer import Batch, Result, Run, write
 
@@ -132,7 +133,9 @@ class Recorder:
         accepted = [(run, events) for run, events in runs.items() if run not in self._refused]
         results: dict[Run, Result | None] = {run: self._refused.get(run) for run in runs}
         if accepted:
+            began = time.perf_counter()
             results |= _persist(accepted)
+            _measure(accepted, results, time.perf_counter() - began)
         for request in requests:
             result = results[request.run]
             assert result is not None
@@ -166,6 +169,25 @@ def _persist(batch: Batch) -> dict[Run, Result]:
         pause = min(pause * 2, LAST_PAUSE_SECONDS)
         results |= zip((run for run, _ in repeat), write(repeat, again=True), strict=True)
     return results
+
+
+def _measure(batch: Batch, results: Mapping[Run, Result | None], seconds: float) -> None:
+    measures.batch_seconds.observe(seconds)
+    measures.batch_events.observe(sum(len(events) for _, events in batch))
+    for run, events in batch:
+        entries = results[run]
+        if not isinstance(entries, list):
+            continue
+        for event in events:
+            if isinstance(event, NodeSettled):
+                if event.started_at is not None:
+                    took = (event.at - event.started_at).total_seconds()
+                    measures.node_seconds.observe(took, run.plan.nodes[event.node].type, event.status)
+            elif isinstance(event, NodeAbandoned):
+                measures.nodes_abandoned.add()
+            elif isinstance(event, ExecutionEnded):
+                # As the row says: a cancel wins against the end that the engine came to.
+                measures.executions_ended.add(entries[-1].entry.event.removeprefix("execution."))
 
 
 def _is_well(reason: str) -> bool:

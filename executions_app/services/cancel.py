@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from executions_app import measures
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.running import signal_cancel
+from executions_app.engine.states import ExecutionStatus
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.commits import committed
 from executions_app.models.querysets import CancelRequest
@@ -37,8 +39,13 @@ def cancel(execution_id: uuid.UUID, user: User | None = None, *, why: str = "") 
             ended = querysets.request_cancel(execution_id, CancelRequest(user and user.pk, name, why))
             audit(user, "execution.cancel_requested", execution)
         # An engine in another process sees the mark in the database by itself.
-        transaction.on_commit(lambda: announce(execution_id) if ended else signal_cancel(execution_id))
+        transaction.on_commit(lambda: _tell_end(execution_id) if ended else signal_cancel(execution_id))
         execution.refresh_from_db()
     if execution.is_finished and execution.cancel_requested_at is None:
         raise AlreadyFinished(execution_id, execution.status)
     return execution
+
+
+def _tell_end(execution_id: uuid.UUID) -> None:
+    measures.executions_ended.add(ExecutionStatus.CANCELLED)
+    announce(execution_id)

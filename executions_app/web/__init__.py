@@ -10,11 +10,12 @@ from ninja import NinjaAPI
 from executions_app.api import router as executions
 from executions_app.web.frame import for_users, unknown, urls
 from executions_app.web.login import limited_login
+from executions_app.web.probes import probes
 from executions_app.web.problems import handle_problems
 from workflows_app.api import router as workflows
 from workflows_app.rest.codec import JsonParser, JsonRenderer
 
-__all__ = ["for_users", "install", "limited_login", "unknown", "urls"]
+__all__ = ["for_users", "install", "limited_login", "probes", "unknown", "urls"]
 
 
 def install(api: NinjaAPI) -> None:

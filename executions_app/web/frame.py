@@ -1,5 +1,6 @@
 """An API's URLs with what ninja leaves to Django: unknown addresses, wrong methods, bodies of unknown length."""
 
+import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
+from executions_app import measures
 from executions_app.web.problems import problem_of, problem_of_domain
 from workflows_app.rest.auth import READ
 from workflows_app.rest.errors import (
@@ -67,16 +69,20 @@ def _framed(view: Callable[..., Any]) -> Callable[..., Any]:
         refused = _refused(request)
         if refused is not None:
             return refused
+        began = time.perf_counter()
         with acting_from(address_of(request)):
-            return _finished(request, cast(HttpResponseBase, view(request, *args, **kwargs)))
+            response = _finished(request, cast(HttpResponseBase, view(request, *args, **kwargs)))
+        return _measured(request, response, time.perf_counter() - began)
 
     @csrf_exempt
     async def framed_async(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         refused = _refused(request)
         if refused is not None:
             return refused
+        began = time.perf_counter()
         with acting_from(address_of(request)):
-            return _finished(request, await cast(Awaitable[HttpResponseBase], view(request, *args, **kwargs)))
+            response = _finished(request, await cast(Awaitable[HttpResponseBase], view(request, *args, **kwargs)))
+        return _measured(request, response, time.perf_counter() - began)
 
     return framed_async if iscoroutinefunction(view) else framed
 
@@ -90,6 +96,21 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
     if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
         return problem_of(LengthRequired())
     return None
+
+
+def _measured(request: HttpRequest, response: HttpResponseBase, seconds: float) -> HttpResponseBase:
+    assert request.resolver_match is not None
+    operation = request.resolver_match.url_name or ""
+    measures.request_seconds.observe(seconds, operation, _method(request), str(response.status_code))
+    return response
+
+
+def _method(request: HttpRequest) -> str:
+    # Anybody can make a method up, and each one would be kept.
+    return request.method if request.method in _METHODS else "other"
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

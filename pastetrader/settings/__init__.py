@@ -1,7 +1,7 @@
 """The embedded default: SQLite in `var/`, an in-memory channel layer, everything in one process.
 
-The environment (and a `.env` file beside manage.py) may set DATABASE_URL, REDIS_URL, SECRET_KEY, DEBUG and
-ALLOWED_HOSTS. Nothing needs to be set to begin.
+The environment (and a `.env` file beside manage.py) may set DATABASE_URL, REDIS_URL, SECRET_KEY, DEBUG,
+ALLOWED_HOSTS and METRICS_TOKEN. Nothing needs to be set to begin.
 """
 
 import os
@@ -160,5 +160,5 @@ LOGGING = {
 }
 
 # Everything of ours. Each app reads its part when it needs it (`conf.py`) and checks it (`manage.py check`).
-#   MARKET_DATA   path of a CSV file with the columns Ticker, Date and Close; default: the bundled prices
-PASTETRADER: dict[str, Any] = {}
+# docs/settings.md lists all.
+PASTETRADER: dict[str, Any] = {"METRICS_TOKEN": os.environ.get("METRICS_TOKEN", "")}

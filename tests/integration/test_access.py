@@ -176,7 +176,7 @@ def test_create_token_prints_the_token_alone(owner):
     assert token.name == "ci"
     assert timedelta(days=6) < token.expires_at - timezone.now() <= timedelta(days=7)
     entry = AuditEntry.objects.get()
-    assert (entry.verb, entry.data) == ("token.created", {"name": "ci", "scopes": ["read", "run"]})
+    assert (entry.verb, entry.data) == ("token.created", {"of": "ada", "name": "ci", "scopes": ["read", "run"]})
 
 
 @pytest.mark.parametrize(

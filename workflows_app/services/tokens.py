@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class Bearer:
     user: User
     scopes: frozenset[Scope]
     # None where it is no token.
-    token_id: int | None = None
+    token_id: int | None = field(default=None, compare=False)
 
 
 EVERY_SCOPE = frozenset(Scope)

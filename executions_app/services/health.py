@@ -1,0 +1,92 @@
+"""Is this process fit for work, and how much of it waits: what probes and metrics ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Min, Q
+
+from executions_app.conf import execution_settings
+from executions_app.dispatch.inline import Vitality, vitality
+from executions_app.dispatch.running import under_way
+from executions_app.models import WorkflowExecution, querysets
+from workflows_app.tools import threads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What is open in the database. `oldest` is when the first of those that wait was accepted."""
+
+    pending: int
+    running: int
+    # Running, and without an engine for longer than another one needs to find them.
+    stuck: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What this process does now."""
+
+    executions: int
+    tool_threads: int
+    # Those of them whose node has ended without them.
+    abandoned_threads: int
+
+
+def work_under_way() -> Work:
+    return Work(executions=under_way(), tool_threads=threads.pool.threads, abandoned_threads=threads.pool.overdue)
+
+
+def backlog() -> Backlog:
+    patience = timedelta(seconds=2 * execution_settings().scan_seconds)
+    late = Q(lease_until__isnull=True) | Q(lease_until__lt=querysets.now() - patience)
+    open_ = WorkflowExecution.objects.filter(status__in=["pending", "running"]).order_by()
+    found = {
+        row["status"]: row
+        for row in open_.values("status").annotate(number=Count("*"), oldest=Min("created_at"), late=Count("pk", late))
+    }
+    pending, running = found.get("pending"), found.get("running")
+    return Backlog(
+        pending=pending["number"] if pending else 0,
+        oldest=pending["oldest"] if pending else None,
+        running=running["number"] if running else 0,
+        stuck=running["late"] if running else 0,
+    )
+
+
+def engine_is_dead() -> bool:
+    return vitality() is Vitality.DEAD
+
+
+_SCHEMA_IS_READY: set[str] = set()
+
+
+def what_fails() -> Mapping[str, str]:
+    """What keeps this process from working, by part; without names or addresses, for anybody may read it."""
+    failures: dict[str, str] = {}
+    try:
+        problem = _schema_problem()
+    except (DatabaseError, InterfaceError):
+        problem = "It does not answer."
+    if problem is not None:
+        failures["database"] = problem
+    if engine_is_dead():
+        failures["engine"] = "Its thread has ended: start the process again."
+    return failures
+
+
+def _schema_problem() -> str | None:
+    """Migrations are looked at until all were applied once; after that a question is enough."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    if DEFAULT_DB_ALIAS in _SCHEMA_IS_READY:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return None
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return "Migrations are not applied: run `manage.py migrate`."
+    _SCHEMA_IS_READY.add(DEFAULT_DB_ALIAS)
+    return None
