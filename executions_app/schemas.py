@@ -1,17 +1,18 @@
 """What requests about runs say, and what the answers say."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from executions_app.services.rerun import From
-from workflows_app.rest.shapes import Given, Shown
+from workflows_app.rest.shapes import Given, Number, Shown
 
 
 class Execute(Given):
     """`labels` are added to those of the workflow."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"input": {"symbol": "AAPL"}, "labels": ["nightly"]}]})
 
     input: dict[str, Any] = {}
     labels: list[Annotated[str, Field(max_length=200)]] = []
@@ -20,13 +21,15 @@ class Execute(Given):
 class Rerun(Given):
     """`failed` keeps what ended well before anything failed."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, json_schema_extra={"examples": [{"from": "failed"}]})
 
-    begin: From = Field(From.START, alias="from")
+    begin: Annotated[From, WithJsonSchema({"enum": [str(word) for word in From]})] = Field(From.START, alias="from")
 
 
 class Trial(Given):
     """What a tool is called with."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": {"symbol": "AAPL"}}]})
 
     inputs: dict[str, Any] = {}
 
@@ -62,7 +65,7 @@ class ExecutionSummary(Shown):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    duration_ms: Decimal | None
+    duration_ms: Number | None
 
 
 class NodeSummary(Shown):
@@ -79,7 +82,7 @@ class NodeSummary(Shown):
     details: dict[str, Any] | None
     started_at: datetime | None
     ended_at: datetime | None
-    duration_ms: Decimal | None
+    duration_ms: Number | None
 
 
 class ExecutionShown(ExecutionSummary):
@@ -99,7 +102,7 @@ class AttemptShown(Shown):
     traceback: str | None
     started_at: datetime
     ended_at: datetime | None
-    duration_ms: Decimal | None
+    duration_ms: Number | None
 
 
 class NodeShown(NodeSummary):
@@ -143,9 +146,9 @@ class LogPage(Shown):
 class Durations(Shown):
     """Milliseconds; null where nothing has run to its end."""
 
-    p50: Decimal | None
-    p95: Decimal | None
-    p99: Decimal | None
+    p50: Number | None
+    p95: Number | None
+    p99: Number | None
 
 
 class Statistics(Shown):
@@ -178,5 +181,5 @@ class TrialShown(Shown):
 
     output: Any
     error: ErrorShown | None
-    duration_ms: Decimal
+    duration_ms: Number
     logs: list[dict[str, Any]]

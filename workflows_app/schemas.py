@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from workflows_app.models.access import Role
 from workflows_app.rest.shapes import Given, Shown
@@ -11,6 +11,8 @@ from workflows_app.rest.shapes import Given, Shown
 
 class WorkflowChange(Given):
     """Only what is to change; null is no value of any of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"labels": ["nightly"], "is_active": False}]})
 
     name: str = ""
     description: str = ""
@@ -25,6 +27,8 @@ class Duplicate(Given):
 
 
 class Share(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"group": "traders", "role": "operator"}]})
+
     group: Annotated[str, Field(max_length=150)]
     role: Role
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Router, Status
 from ninja.params.models import Header, Query
+from pydantic import WithJsonSchema
 
 from executions_app.api.parameters import ExecutionInPath, Time
 from executions_app.engine.states import ExecutionStatus
@@ -24,6 +25,7 @@ from workflows_app.models.pages import Page
 from workflows_app.queries import workflow_for
 from workflows_app.rest.auth import READ, RUN, caller
 from workflows_app.rest.codec import body_as
+from workflows_app.rest.shapes import Refusal
 
 router = Router(tags=["executions"])
 
@@ -43,15 +45,15 @@ Text = Annotated[str | None, Query(None)]
 
 
 @router.post(
-    "/workflows/{workflow_id}/execute",
+    "/workflows/{workflow}/execute",
     auth=RUN,
-    response={200: ExecutionShown, 202: ExecutionShown},
+    response={200: ExecutionShown, 202: ExecutionShown, 409: Refusal},
     openapi_extra=_EXECUTE_BODY,
 )
 async def execute_workflow(
     request: HttpRequest,
     response: HttpResponse,
-    workflow_id: str,
+    workflow: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})],
     wait: Annotated[float, Query(0, ge=0, le=MAX_WAIT, description="seconds to wait for the end")],
     key: Annotated[str | None, Header(None, alias="Idempotency-Key", min_length=1, max_length=255)],
 ) -> Any:
@@ -59,7 +61,7 @@ async def execute_workflow(
 
     The same Idempotency-Key with an equal body brings back the same execution.
     """
-    execution_id = await sync_to_async(_accept)(request, workflow_id, key)
+    execution_id = await sync_to_async(_accept)(request, workflow, key)
     if wait:
         await _until_the_end(execution_id, wait)
     return await sync_to_async(_accepted)(request, response, execution_id)
@@ -115,13 +117,18 @@ def get_execution(request: HttpRequest, execution: ExecutionInPath) -> Any:
     return execution_json(execution)
 
 
-@router.post("/executions/{execution}/cancel", auth=RUN, response={202: ExecutionSummary})
+@router.post("/executions/{execution}/cancel", auth=RUN, response={202: ExecutionSummary, 409: Refusal})
 def cancel_execution(request: HttpRequest, execution: ExecutionInPath) -> Any:
     """Ask for its end: a pending one ends at once, a running one when its nodes have stopped."""
     return Status(202, execution_json(cancel(execution.pk, caller(request).user), with_nodes=False))
 
 
-@router.post("/executions/{execution}/rerun", auth=RUN, response={202: ExecutionShown}, openapi_extra=_RERUN_BODY)
+@router.post(
+    "/executions/{execution}/rerun",
+    auth=RUN,
+    response={202: ExecutionShown, 409: Refusal},
+    openapi_extra=_RERUN_BODY,
+)
 def rerun_execution(request: HttpRequest, response: HttpResponse, execution: ExecutionInPath) -> Any:
     """A new execution of the same snapshot and input, from the start or from what failed."""
     body = body_as(Rerun, request)

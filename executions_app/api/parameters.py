@@ -1,13 +1,16 @@
 """An execution in a path is found before anything else of the request is looked at."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from ninja.params.models import Query
-from pydantic import AfterValidator, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
 
 from executions_app.queries import execution_for
 from workflows_app.rest.auth import caller
+
+_NUMBER = re.compile(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
 def _execution(value: Any, info: ValidationInfo) -> Any:
@@ -25,5 +28,19 @@ def _in_utc(value: datetime | None) -> datetime | None:
 
 
 ExecutionInPath = Annotated[Any, PlainValidator(_execution), WithJsonSchema({"type": "string", "format": "uuid"})]
-Time = Annotated[datetime | None, AfterValidator(_in_utc), Query(None, description="RFC 3339; UTC without a zone")]
+
+
+def _as_text(value: Any) -> Any:
+    """Pydantic would take a bare number for seconds, or for milliseconds, since 1970."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        raise ValueError("A time is written as 2026-01-02T03:04:05Z")
+    return value
+
+
+Time = Annotated[
+    datetime | None,
+    BeforeValidator(_as_text),
+    AfterValidator(_in_utc),
+    Query(None, description="RFC 3339; UTC without a zone"),
+]
 After = Annotated[int, Query(0, ge=0, lt=2**31, description="only what has a greater seq")]

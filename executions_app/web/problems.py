@@ -12,6 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationEr
 from uuid_utils import uuid7
 
 from executions_app.services import errors as runs
+from executions_app.web.openapi import PROBLEM
 from workflows_app.conf import workflow_settings
 from workflows_app.dag import jsontext
 from workflows_app.dag.problems import errors_of
@@ -75,7 +76,7 @@ def problem(status: int, code: str, detail: str, errors: list[FieldError] | None
             "errors": errors or [],
         }
     )
-    response = HttpResponse(text, status=status, content_type="application/problem+json")
+    response = HttpResponse(text, status=status, content_type=PROBLEM)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     return response

@@ -1,5 +1,6 @@
 """Workflows: made, found, replaced, changed, shared, checked and deleted."""
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -8,6 +9,7 @@ from ninja import Router, Status
 from ninja.params.models import Query
 
 from workflows_app.api.parameters import Cursor, IfMatch, Limit, WorkflowInPath
+from workflows_app.dag.types import JsonObject
 from workflows_app.models import Workflow
 from workflows_app.queries import (
     WorkflowFilter,
@@ -19,6 +21,7 @@ from workflows_app.queries import (
 from workflows_app.rest.auth import READ, WRITE, caller
 from workflows_app.rest.codec import document_in
 from workflows_app.rest.errors import InvalidRequest
+from workflows_app.rest.shapes import Refusal
 from workflows_app.rest.versions import required_version, state_version, stated_version
 from workflows_app.schemas import (
     DocumentFormat,
@@ -36,14 +39,31 @@ from workflows_app.services.errors import InvalidDefinition
 
 router = Router(tags=["workflows"])
 
+_EXAMPLE: JsonObject = {
+    "name": "fee",
+    "variables": {"rate": Decimal("0.1")},
+    "nodes": [
+        {"key": "start", "type": "trigger"},
+        {"key": "fee", "type": "adapter", "output": {"fee": "${{ input.amount * vars.rate }}"}},
+    ],
+    "edges": [{"from": "start", "to": "fee"}],
+}
+# The description of the API has its parts.
+_DOCUMENT = {"$ref": "#/components/schemas/Document"}
 # The body is read as text, so that a problem can say its line.
 _DOCUMENT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": {"type": "object"}},
-            "application/yaml": {"schema": {"type": "string"}},
+            "application/json": {"schema": _DOCUMENT, "example": _EXAMPLE},
+            "application/yaml": {"schema": _DOCUMENT, "example": _EXAMPLE},
         },
+    }
+}
+_ANY_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": {}, "example": _EXAMPLE} for kind in ("application/json", "application/yaml")},
     }
 }
 
@@ -63,13 +83,13 @@ def list_workflows(
     return {"items": [workflow_json(found, with_document=False) for found in page.items], "next": page.next}
 
 
-@router.post("/workflows", auth=WRITE, response={201: WorkflowShown}, openapi_extra=_DOCUMENT_BODY)
+@router.post("/workflows", auth=WRITE, response={201: WorkflowShown, 409: Refusal}, openapi_extra=_DOCUMENT_BODY)
 def create_workflow(request: HttpRequest, response: HttpResponse) -> Any:
     """A new workflow of yours from a document, JSON or YAML. Any error refuses it."""
     return _created(request, response, editing.create(document_in(request), caller(request).user))
 
 
-@router.post("/workflows/validate", auth=READ, response=Validation, openapi_extra=_DOCUMENT_BODY)
+@router.post("/workflows/validate", auth=READ, response=Validation, openapi_extra=_ANY_BODY)
 def validate_document(request: HttpRequest) -> Any:
     """Everything that is wrong with a document; nothing is saved."""
     try:
@@ -122,7 +142,7 @@ def export_document(
     return response
 
 
-@router.post("/workflows/{workflow}/duplicate", auth=WRITE, response={201: WorkflowShown})
+@router.post("/workflows/{workflow}/duplicate", auth=WRITE, response={201: WorkflowShown, 409: Refusal})
 def duplicate_workflow(
     request: HttpRequest, response: HttpResponse, workflow: WorkflowInPath, body: Duplicate | None = None
 ) -> Any:

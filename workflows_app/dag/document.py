@@ -292,6 +292,10 @@ def document_adapter() -> TypeAdapter[Document]:
     return TypeAdapter(Document)
 
 
-def document_schema() -> dict[str, Any]:
-    """The JSON Schema of workflow documents. It knows the shape alone, not cycles, references or tools."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document_adapter().json_schema()}
+def document_schema(parts: str = "#/$defs/{model}") -> dict[str, Any]:
+    """The JSON Schema of workflow documents. It knows the shape alone, not cycles, references or tools.
+
+    `parts` is where those that refer to them will find the schemas under `$defs`.
+    """
+    schema = document_adapter().json_schema(ref_template=parts)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

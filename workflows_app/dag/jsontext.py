@@ -216,6 +216,11 @@ def _array(value: Sequence[object], depth: int) -> JsonValue:
     return result
 
 
+def printable(text: str) -> str:
+    """The text with what no JSON text may hold, U+0000 and lone surrogates, as people write it."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\u0000")
+
+
 class _Located(JsonError):
     """An error with the path of the value at which it was found."""
 
@@ -226,7 +231,7 @@ class _Located(JsonError):
 
 
 def _within(step: str | int, error: JsonError) -> JsonError:
-    here = f"[{step}]" if isinstance(step, int) else step
+    here = f"[{step}]" if isinstance(step, int) else printable(step)
     if not isinstance(error, _Located):
         return _Located(here, str(error))
     if len(error.path) > 200:

@@ -107,6 +107,8 @@ def load(text: str) -> Loaded:
                     closed = stack.pop()
                     value, lines = closed.value, closed.lines
                 case yaml.ScalarEvent():
+                    # In double quotes they can be written as escapes.
+                    _refuse_characters(event.value, event.start_mark)
                     if stack and stack[-1].expects_key:
                         stack[-1].take_key(event.value, event.start_mark)
                         continue
@@ -134,11 +136,11 @@ def dump(value: JsonValue) -> str:
     return _yaml.serialize(_node(value), Dumper=_Dumper, allow_unicode=True, width=1_000_000)
 
 
-def _refuse_characters(text: str) -> None:
+def _refuse_characters(text: str, mark: Any = None) -> None:
     if "\0" in text:
-        raise YamlError("The text holds U+0000: remove it.")
+        raise YamlError("The text holds U+0000: remove it.", mark)
     if not text.isascii() and re.search("[\ud800-\udfff]", text):
-        raise YamlError("The text holds a lone surrogate, which is no character.")
+        raise YamlError("The text holds a lone surrogate, which is no character.", mark)
 
 
 def _events(text: str) -> Iterator[Any]:

@@ -106,6 +106,13 @@ def test_what_has_no_json_form_is_refused_with_its_place(value, part):
         assert str(refused.value).startswith(place)
 
 
+def test_the_place_of_what_is_refused_can_be_printed_whatever_its_keys_are():
+    for key in ("a\0b", "a\ud800b"):
+        with pytest.raises(JsonError) as refused:
+            jsontext.dumps({key: {"c": object()}})
+        assert jsontext.loads(jsontext.dumps(str(refused.value))).startswith(("At a\\u0000b.c", "At a\\ud800b.c"))
+
+
 def test_a_value_that_contains_itself_is_refused():
     value: list[object] = []
     value.append(value)

@@ -1,0 +1,103 @@
+"""The tour of docs/api.md, typed into a shell line by line, against a real server: what it prints is what comes."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from tests.acceptance.conftest import ROOT
+from tests.server import serving
+
+pytestmark = pytest.mark.timeout(180)
+MARK = "@@@"
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# What is different every time.
+ANY = [
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
+]
+
+
+def steps(text):
+    """Commands as they are typed, here-documents and continued lines with them, each with what is printed below it."""
+    found = []
+    for block in BLOCK.findall(text):
+        rest = block.splitlines()
+        while rest:
+            line = rest.pop(0)
+            assert line.startswith("$ "), line
+            command = [line[2:]]
+            if here := re.search(r"<<'(\w+)'", line):
+                while command[-1] != here[1]:
+                    command.append(rest.pop(0))
+            while command[-1].endswith("\\"):
+                command.append(rest.pop(0))
+            printed = []
+            while rest and not rest[0].startswith("$ "):
+                printed.append(rest.pop(0))
+            found.append(("\n".join(command), without_chance("\n".join(printed))))
+    return found
+
+
+def without_chance(text):
+    for pattern, word in ANY:
+        text = pattern.sub(word, text)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def type_in(commands, folder, environment):
+    """What each command prints. One that fails ends the session."""
+    script = "set -e\n" + "".join(f"{command}\necho\necho {MARK}\n" for command in commands)
+    session = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=150
+    )
+    *printed, left = session.stdout.split(f"{MARK}\n")
+    assert len(printed) == len(commands), f"{commands[len(printed)]}\n{left}{session.stderr}"
+    assert "curl:" not in session.stderr
+    return [without_chance(text) for text in printed]
+
+
+@pytest.fixture
+def environment(shell, tmp_path):
+    """That of somebody in the project's folder, whose server is the test's: `uv` is there and installs nothing."""
+    uv = shutil.which("uv") or str(ROOT / ".tools/uv/bin/uv")
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    program = binaries / "uv"
+    program.write_text(f'#!/bin/sh\ncd {shlex.quote(str(ROOT))} && exec {shlex.quote(uv)} "$@"\n')
+    program.chmod(0o755)
+    return shell.environment | {"UV_NO_SYNC": "1", "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_the_tour_is_as_it_is_printed(shell, environment, tmp_path):
+    made = subprocess.run(
+        shell.command("createsuperuser", "--noinput", "--username", "demo", "--email", "demo@localhost"),
+        env=environment | {"DJANGO_SUPERUSER_PASSWORD": "-"},
+        cwd=ROOT,
+    )
+    assert made.returncode == 0
+    tour = steps((ROOT / "docs" / "api.md").read_text())
+    assert len(tour) > 25
+    with serving(tmp_path, environment) as server:
+        # The server of the tour has a port of its own.
+        commands = [command.replace("http://127.0.0.1:8000", server.url) for command, _ in tour]
+        printed = type_in(commands, tmp_path, environment)
+    assert list(zip(commands, printed, strict=True)) == [
+        (command, wanted) for command, (_, wanted) in zip(commands, tour, strict=True)
+    ]
+
+
+def test_a_tour_that_is_wrong_is_found(tmp_path):
+    text = "```console\n$ echo one\ntwo\n$ cat <<'END'\nthree\nEND\nthree\n$ echo four \\\n  five\nfour five\n```\n"
+    tour = steps(text)
+    printed = type_in([command for command, _ in tour], tmp_path, dict(os.environ))
+    assert [(wanted, got) for (_, wanted), got in zip(tour, printed, strict=True)] == [
+        ("two", "one"),
+        ("three", "three"),
+        ("four five", "four five"),
+    ]
+    with pytest.raises(AssertionError, match="false"):
+        type_in(["echo one", "false", "echo two"], tmp_path, dict(os.environ))
