@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,16 +35,25 @@ class Page[T]:
     next: str | None
 
 
-def page_of[M: Model](rows: QuerySet[M], order: Sequence[str], limit: int, cursor: str | None) -> Page[M]:
+def page_of[M: Model](
+    rows: QuerySet[M],
+    order: Sequence[str],
+    limit: int,
+    cursor: str | None,
+    only: Callable[[QuerySet[M], int], QuerySet[M]] | None = None,
+) -> Page[M]:
     """A page of rows in an order whose fields, together unique and never null, may begin with `-`.
 
-    Raises `InvalidCursor`.
+    `only` makes a search shorter: of rows in order it leaves those that may be among the first so many. Raises
+    `InvalidCursor`.
     """
     names = [name.removeprefix("-") for name in order]
     if cursor is not None:
         rows = rows.filter(_after(order, _values(rows, names, cursor)))
+    rows = rows.order_by(*order)
     # One more than asked for says whether there is another page.
-    found = list(rows.order_by(*order)[: limit + 1])
+    wanted = limit + 1
+    found = list((rows if only is None else only(rows, wanted))[:wanted])
     items = found[:limit]
     more = len(found) > limit
     return Page(items=items, next=_cursor([getattr(items[-1], name) for name in names]) if more else None)
