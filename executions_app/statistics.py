@@ -3,7 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, DurationField, ExpressionWrapper, F
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Window
+from django.db.models.functions import RowNumber
 
 from executions_app.engine.states import ExecutionStatus, NodeStatus
 from executions_app.models import NodeExecution, WorkflowExecution
@@ -21,18 +22,17 @@ def statistics_json(workflow: Workflow) -> dict[str, Any]:
     failures = failed.order_by().values_list("key").annotate(times=Count("pk")).order_by("-times", "key")
     return {
         "counts": {str(status): counted.get(str(status), 0) for status in ExecutionStatus},
-        "duration_ms": {f"p{percent}": _percentile(workflow, percent) for percent in PERCENTILES},
+        "duration_ms": _percentiles(workflow),
         "failures_by_node": dict(failures),
     }
 
 
-def _percentile(workflow: Workflow, percent: int) -> Decimal | None:
+def _percentiles(workflow: Workflow) -> dict[str, Decimal | None]:
     """The shortest duration that so many percent do not exceed (nearest rank); None where nothing has run."""
     rows = WorkflowExecution.objects.filter(workflow_id=workflow.pk, started_at__isnull=False, ended_at__isnull=False)
     count = rows.count()
-    if not count:
-        return None
+    ranks = {f"p{percent}": -(-count * percent // 100) for percent in PERCENTILES}
     lasted = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
-    rank = -(-count * percent // 100)
-    started_at, ended_at = rows.order_by(lasted).values_list("started_at", "ended_at")[rank - 1]
-    return duration_ms(started_at, ended_at)
+    ranked = rows.order_by().annotate(rank=Window(RowNumber(), order_by=lasted)).filter(rank__in=set(ranks.values()))
+    found = {rank: duration_ms(*span) for rank, *span in ranked.values_list("rank", "started_at", "ended_at")}
+    return {name: found.get(rank) for name, rank in ranks.items()}

@@ -20,11 +20,10 @@ _OF_EACH = {
 }
 
 
-def newest_for(
-    user_id: int, workflows: QuerySet[Workflow], rows: QuerySet[WorkflowExecution], limit: int
-) -> RawSQL:
-    """The ids of those of `rows`, in their order, that may be among the first `limit` of these workflows and of what a user
-    started and has no workflow (any more)."""
+def newest_for(user_id: int, workflows: QuerySet[Workflow], rows: QuerySet[WorkflowExecution], limit: int) -> RawSQL:
+    """The ids of those of `rows`, in their order, that may be among the first `limit` of these workflows and of what
+    a user started and has no workflow (any more).
+    """
     left = WorkflowVersion.objects.exclude(workflow=None).exclude(workflow_id__in=Workflow.objects.values("pk"))
     own = rows.filter(started_by=user_id)
     return _those(
@@ -34,9 +33,7 @@ def newest_for(
     )
 
 
-def newest_of_versions(
-    versions: QuerySet[WorkflowVersion], rows: QuerySet[WorkflowExecution], limit: int
-) -> RawSQL:
+def newest_of_versions(versions: QuerySet[WorkflowVersion], rows: QuerySet[WorkflowExecution], limit: int) -> RawSQL:
     """The ids of those of `rows`, in their order, that may be among the first `limit` of these versions."""
     return _those(_of_each(rows, "version_id", versions.values(source=F("pk")), limit))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
 
 from executions_app.models.bulk import insert
 from executions_app.models.querysets import ATTEMPTS, EXECUTIONS, LOGS, NODES, db_id, db_time
@@ -22,6 +22,7 @@ EXECUTION_COUNT = 100_000
 RECORDED = 400
 NODES_EACH = 10
 LARGE_NODES = 600
+RECENT = 1_000
 WORKFLOWS = 40
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 # Ten days.
@@ -35,7 +36,8 @@ _EXECUTION = insert(
         ("trigger_type", "text"), ("labels", "text"), ("idempotency_hash", "text"), ("claimed_by", "text"),
         ("lease_until", "timestamptz"), *_TIMES,
     ],
-    fixed="scheduling, reason, input, exclusive, request_hash, fence, last_seq, recorded_seq, recoveries, cancel_reason",
+    fixed="scheduling, reason, input, exclusive, request_hash, fence, last_seq, recorded_seq, recoveries, "
+    "cancel_reason",
     values="'levels', '', '{}', false, '', 1, 22, 22, 0, ''",
 )  # fmt: skip
 _NODE = insert(
@@ -58,37 +60,48 @@ _LOG = insert(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Who has it: `ada` a fifth of the workflows, `bob` one of them by a share, and `root` sees all."""
+    """Who has it: `ada` a fifth of the workflows, `bob` one of them by a share, `cyd` none; `root` sees all.
+
+    Half of all executions were started by `ada`: those of a workflow that was deleted, and of no workflow, are hers.
+    """
 
     root: Any
     ada: Any
     bob: Any
+    cyd: Any
     workflow: Workflow
     # Of the large execution and of one of ten nodes, both of `workflow`.
     large: uuid.UUID
     small: uuid.UUID
+    # When the last few began.
+    since: str
 
 
 def make_history() -> History:
-    """Write it into the present transaction, and have the database count it."""
+    """Write it, each part in one statement."""
     users: Any = get_user_model()
     root = users.objects.create_superuser("root", password=None)
-    ada, bob, eve = (users.objects.create_user(name) for name in ("ada", "bob", "eve"))
+    ada, bob, cyd, eve = (users.objects.create_user(name) for name in ("ada", "bob", "cyd", "eve"))
     versions = _versions(ada, eve)
     workflow = versions[0].workflow
     assert workflow is not None
     readers = Group.objects.create(name="readers")
     bob.groups.add(readers)
     WorkflowShare.objects.create(workflow=workflow, group=readers, role=Role.VIEWER)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         for begin in range(0, EXECUTION_COUNT, 10_000):
             rows = [_execution(number, versions, ada, eve) for number in range(begin, begin + 10_000)]
             _EXECUTION.run(cursor, rows)
         large, small = EXECUTION_COUNT - WORKFLOWS, EXECUTION_COUNT - 2 * WORKFLOWS
         for number in range(EXECUTION_COUNT - RECORDED, EXECUTION_COUNT):
             _record(cursor, number, LARGE_NODES if number == large else NODES_EACH)
-        cursor.execute("ANALYZE")
-    return History(root=root, ada=ada, bob=bob, workflow=workflow, large=_id(large), small=_id(small))
+    deleted = versions[-1].workflow
+    assert deleted is not None
+    deleted.delete()
+    since = (FIRST + (EXECUTION_COUNT - RECENT) * STEP).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return History(
+        root=root, ada=ada, bob=bob, cyd=cyd, workflow=workflow, large=_id(large), small=_id(small), since=since
+    )
 
 
 def _versions(ada: Any, eve: Any) -> list[WorkflowVersion]:
@@ -106,7 +119,7 @@ def _execution(number: int, versions: list[WorkflowVersion], ada: Any, eve: Any)
     status = _status(number)
     created_at = FIRST + number * STEP
     # A few are of documents that no workflow has.
-    of_file = number % 5000 == 17
+    of_file = number % 500 == 17
     return (
         db_id(_id(number)),
         None if of_file or version.workflow_id is None else db_id(version.workflow_id),

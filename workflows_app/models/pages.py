@@ -40,12 +40,12 @@ def page_of[M: Model](
     order: Sequence[str],
     limit: int,
     cursor: str | None,
-    only: Callable[[QuerySet[M], int], QuerySet[M]] | None = None,
+    choose: Callable[[QuerySet[M], int], QuerySet[M]] | None = None,
 ) -> Page[M]:
     """A page of rows in an order whose fields, together unique and never null, may begin with `-`.
 
-    `only` makes a search shorter: of rows in order it leaves those that may be among the first so many. Raises
-    `InvalidCursor`.
+    `choose` is given what comes after the cursor, in order, and how many of it are wanted; it says which are to be
+    shown. Raises `InvalidCursor`.
     """
     names = [name.removeprefix("-") for name in order]
     if cursor is not None:
@@ -53,7 +53,7 @@ def page_of[M: Model](
     rows = rows.order_by(*order)
     # One more than asked for says whether there is another page.
     wanted = limit + 1
-    found = list((rows if only is None else only(rows, wanted))[:wanted])
+    found = list((rows if choose is None else choose(rows, wanted))[:wanted])
     items = found[:limit]
     more = len(found) > limit
     return Page(items=items, next=_cursor([getattr(items[-1], name) for name in names]) if more else None)
