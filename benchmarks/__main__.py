@@ -5,11 +5,13 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import product, report
+from benchmarks import api, product, report
 from benchmarks.database import Database, PostgresDatabase, SqliteDatabase
-from benchmarks.measuring import NAMES, measure
+from benchmarks.measuring import NAMES as WORKLOADS
+from benchmarks.measuring import Measurement, measure
 from tests.postgresql import server
 
+NAMES = (*WORKLOADS, *api.NAMES)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -24,13 +26,18 @@ def main() -> None:
         else:
             database = SqliteDatabase(Path(folder))
         product.set_up(database)
-        measurements = []
+        measurements: list[Measurement] = []
+        answers: list[api.Answers] = []
         for name in options.only:
             print(f"measuring {name}", flush=True)
-            measurements.append(measure(name, options.rounds, database, Path(folder)))
+            if name in api.NAMES:
+                answers += api.measure(name, options.rounds, database)
+            else:
+                measurements.append(measure(name, options.rounds, database, Path(folder)))
         product.tear_down()
-    report.write(results, options.database, measurements)
-    print(f"\n{report.table(measurements)}\n")
+    report.write(results, options.database, measurements, answers)
+    tables = [report.table(measurements)] if measurements else []
+    print("", *tables, *([report.answers_table(answers)] if answers else []), "", sep="\n")
     print(
         f"{options.database}: medians of {options.rounds} interleaved rounds on one machine: read the ratios. "
         f"Samples: {results}"

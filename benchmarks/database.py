@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.rows import dict_row
@@ -40,6 +41,10 @@ class Database(Protocol):
     def keep(self) -> None: ...
     def renew(self) -> None: ...
 
+    def beside(self, name: str) -> str:
+        """The address of another one of the same kind, which is empty."""
+        ...
+
     def record(self) -> dict[str, list[str]]:
         """Every row of the execution record without what is its own: equal for contenders that keep the same."""
         ...
@@ -63,6 +68,9 @@ class SqliteDatabase:
         for ending in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
         _ = shutil.copyfile(self._kept, self.path)
+
+    def beside(self, name: str) -> str:
+        return f"sqlite:///{self.path.with_name(name)}.sqlite3"
 
     def record(self) -> dict[str, list[str]]:
         connection = sqlite3.connect(self.path)
@@ -90,6 +98,11 @@ class PostgresDatabase:
     def renew(self) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
             _ = connection.execute(f"TRUNCATE {', '.join(RECORD)}")
+
+    def beside(self, name: str) -> str:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            _ = connection.execute(f"CREATE DATABASE {name}")
+        return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
 
     def record(self) -> dict[str, list[str]]:
         with psycopg.connect(self._url, row_factory=dict_row) as connection:

@@ -10,12 +10,17 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.api import Answers
 from benchmarks.measuring import Measurement
 from benchmarks.workloads import SPECIFICATIONS
 
-DISTRIBUTIONS = ("django", "msgspec", "uuid-utils", "pydantic")
+DISTRIBUTIONS = ("django", "msgspec", "uuid-utils", "pydantic", "django-ninja", "daphne")
 COLUMNS = (
     "workload", "nodes", "product s", "floor s", "ratio", "limit s", "raw s", "per node us", "target", "met",
+)  # fmt: skip
+ANSWERS_COLUMNS = (
+    "workload", "connections", "p50 ms", "p99 ms", "requests/s", "plain p50 ms", "plain p99 ms", "plain requests/s",
+    "plain : ours",
 )  # fmt: skip
 
 
@@ -45,8 +50,30 @@ TARGETS = {
 
 
 def table(measurements: Sequence[Measurement]) -> str:
-    rows = [COLUMNS, *(_row(one) for one in measurements)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return _lines(COLUMNS, [_row(one) for one in measurements])
+
+
+def answers_table(answers: Sequence[Answers]) -> str:
+    """Milliseconds, and requests a second on one core; the ratio is that of the requests a second."""
+    return _lines(ANSWERS_COLUMNS, [_answers_row(one) for one in answers])
+
+
+def _answers_row(one: Answers) -> tuple[str, ...]:
+    columns: list[str] = []
+    for contender in ("product", "plain"):
+        if contender in one.seconds:
+            hundredths = statistics.quantiles(one.seconds[contender], n=100)
+            rate = statistics.median(one.per_second[contender])
+            columns += [_number(hundredths[49] * 1000, 1), _number(hundredths[98] * 1000, 1), _number(rate, 0)]
+    if "plain" in one.seconds:
+        rates = {contender: statistics.median(samples) for contender, samples in one.per_second.items()}
+        columns.append(_number(rates["plain"] / rates["product"], 2))
+    return (one.name, str(one.connections), *columns)
+
+
+def _lines(columns: Sequence[str], found: Sequence[Sequence[str]]) -> str:
+    rows = [columns, *([*row, *[""] * (len(columns) - len(row))] for row in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
@@ -94,7 +121,7 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def write(path: Path, database: str, measurements: Sequence[Measurement]) -> None:
+def write(path: Path, database: str, measurements: Sequence[Measurement], answers: Sequence[Answers]) -> None:
     """All samples, with what they were measured on."""
     facts = {
         "database": database,
@@ -107,6 +134,7 @@ def write(path: Path, database: str, measurements: Sequence[Measurement]) -> Non
         "cpus_allowed": os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count(),
         "load_average": os.getloadavg(),
         "measurements": [asdict(one) for one in measurements],
+        "answers": [asdict(one) for one in answers],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     _ = path.write_text(json.dumps(facts, indent=2) + "\n")

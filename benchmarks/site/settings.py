@@ -1,0 +1,9 @@
+"""The product's settings, with room for many runs at a time."""
+# pyright: reportConstantRedefinition=false
+# Overriding is the purpose.
+
+from pastetrader.settings import *  # noqa: F403 - all else as it is
+from pastetrader.settings import INSTALLED_APPS as _INSTALLED
+
+INSTALLED_APPS = [*_INSTALLED, "benchmarks.site"]
+PASTETRADER = {"CONCURRENCY": 64}
