@@ -43,17 +43,12 @@ def work_under_way() -> Work:
 def backlog() -> Backlog:
     patience = timedelta(seconds=2 * execution_settings().scan_seconds)
     late = Q(lease_until__isnull=True) | Q(lease_until__lt=querysets.now() - patience)
-    open_ = WorkflowExecution.objects.filter(status__in=["pending", "running"]).order_by()
-    found = {
-        row["status"]: row
-        for row in open_.values("status").annotate(number=Count("*"), oldest=Min("created_at"), late=Count("pk", late))
-    }
-    pending, running = found.get("pending"), found.get("running")
+    # One status at a time: each has an index of its own.
+    executions = WorkflowExecution.objects.order_by()
+    pending = executions.filter(status="pending").aggregate(number=Count("*"), oldest=Min("created_at"))
+    running = executions.filter(status="running").aggregate(number=Count("*"), late=Count("pk", late))
     return Backlog(
-        pending=pending["number"] if pending else 0,
-        oldest=pending["oldest"] if pending else None,
-        running=running["number"] if running else 0,
-        stuck=running["late"] if running else 0,
+        pending=pending["number"], oldest=pending["oldest"], running=running["number"], stuck=running["late"]
     )
 
 

@@ -77,7 +77,7 @@ TABLE: dict[str, Row] = {
     "POST /workflows/{workflow}/edges": Row(201, "write", {"from": "t", "to": "b"}, NO_EDITOR),
     "PATCH /workflows/{workflow}/edges/{edge_id}": Row(200, "write", {"label": "x"}, NO_EDITOR, if_match=True),
     "DELETE /workflows/{workflow}/edges/{edge_id}": Row(200, "write", None, NO_EDITOR, if_match=True),
-    "POST /workflows/{workflow_id}/execute": Row(202, "run", {"input": {"x": 1}}, NO_OPERATOR),
+    "POST /workflows/{workflow}/execute": Row(202, "run", {"input": {"x": 1}}, NO_OPERATOR),
     "GET /workflows/{workflow}/executions": Row(200, "read"),
     "GET /workflows/{workflow}/statistics": Row(200, "read"),
     "GET /executions": Row(200, "read", owned=False),

@@ -9,6 +9,7 @@ from django.db import connection
 from executions_app.dispatch import worker
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, ownership
 from executions_app.models.querysets import EXECUTIONS
+from executions_app.services.health import backlog
 from tests.integration.api import program_of
 from tests.integration.history import make_history
 from tests.integration.plans import Read, reads, statements
@@ -162,6 +163,7 @@ WORK = {
     "claim": lambda: ownership.claim_waiting(3, "engine", 30),
     "scan": lambda: worker.abandoned(3),
     "scan with a dead engine": lambda: ownership.abandoned(["engine"], 3),
+    "metrics": backlog,
     "heartbeat": lambda: ownership.renew([uuid.UUID(int=number) for number in range(5)], "engine", 30),
 }
 
