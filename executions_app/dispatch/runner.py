@@ -16,6 +16,7 @@ from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.running import Listed, listed
+from executions_app.dispatch.tracing import TracedSink, trace_of, traced
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import HandedBack, OwnershipLost
@@ -142,13 +143,14 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
     configure_tools(chosen)
     record = Run(execution_id=execution_id, fence=claim.fence, plan=plan, seq=claim.last_seq)
     sink = RecordingSink(record, observe=turn.observe)
+    trace = trace_of(claim, plan)
     safe_until = turn.claimed_at + chosen.lease_seconds
     with listed(Listed(claim=claim, token=turn.cancel, sink=sink, loop=loop, safe_until=safe_until)):
         try:
             _ = await execute(
                 context,
-                processors=PROCESSORS,
-                sink=sink,
+                processors=PROCESSORS if trace is None else traced(PROCESSORS, trace),
+                sink=sink if trace is None else TracedSink(sink, trace),
                 ports=_ports(loop, chosen),
                 cancel=turn.cancel,
                 scheduling=claim.scheduling,
@@ -167,6 +169,9 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
             if not isinstance(error, Exception):
                 raise
             return ended
+        finally:
+            if trace is not None:
+                trace.end()
     return True
 
 
