@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
 from executions_app.conf import execution_settings
@@ -73,7 +74,33 @@ def check_process_setup(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessa
     return found
 
 
+def check_shared_parts(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    """For deployments: who takes PostgreSQL means several processes."""
+    del app_configs
+    if "sqlite3" in settings.DATABASES["default"]["ENGINE"]:
+        return []
+    found: list[CheckMessage] = []
+    if "InMemory" in settings.CHANNEL_LAYERS["default"]["BACKEND"]:
+        found.append(
+            checks.Warning(
+                "The channel layer is in memory: a process hears nothing of what happens in another one.",
+                hint="Set REDIS_URL, or CHANNEL_LAYERS, to one that they share.",
+                id="pastetrader.W002",
+            )
+        )
+    if "locmem" in settings.CACHES["default"]["BACKEND"]:
+        found.append(
+            checks.Warning(
+                "The default cache is in memory: each process counts requests and wrong passwords for itself.",
+                hint="Set REDIS_URL, or CACHES, to one that they share.",
+                id="pastetrader.W003",
+            )
+        )
+    return found
+
+
 def register_checks() -> None:
     _ = register(check_limits)
     _ = register(check_lease)
     _ = register(check_process_setup)
+    _ = register(check_shared_parts, deploy=True)

@@ -1,6 +1,7 @@
 """The settings as a process meets them: what needs no configuration, and what production refuses."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -73,6 +74,23 @@ def test_production_passes_the_deployment_checks() -> None:
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("shared", "warnings"), [({}, ["W002", "W003"]), ({"REDIS_URL": "redis://cache.example"}, [])])
+def test_production_whose_processes_share_nothing_is_warned_of(shared: dict[str, str], warnings: list[str]) -> None:
+    """Several processes need PostgreSQL; a cache and a channel layer in memory are then one for each of them."""
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "pastetrader.settings.production",
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "ALLOWED_HOSTS": "trader.example",
+        "DATABASE_URL": "postgres://user@db.example/trader",
+        "REDIS_URL": "",
+        **shared,
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert re.findall(r"pastetrader\.(\w+)", result.stderr) == warnings
 
 
 def test_the_generated_key_is_kept_and_only_its_owner_can_read_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from workflows_app.conf import workflow_settings
 from workflows_app.dag import jsontext, validation, yamltext
+from workflows_app.dag.jsonplaces import line_finder
 from workflows_app.dag.problems import Problem, ProblemCode, errors_of
 from workflows_app.dag.types import Handle, JsonObject, JsonValue
 from workflows_app.models import Edge, Node, Workflow
@@ -60,7 +61,7 @@ def read(text: str, form: Format | None = None) -> Source:
         raise _unreadable(f"This is not JSON: {error}") from error
     if twice is not None:
         raise _unreadable(f"The key '{twice}' stands twice in one object: remove one of them.")
-    return Source(document=document, line_of=lambda path: jsontext.locate(text, path))
+    return Source(document=document, line_of=line_finder(text))
 
 
 def problems_of(source: Source) -> list[Problem]:

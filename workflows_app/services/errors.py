@@ -12,6 +12,10 @@ class DefinitionError(Exception):
     code: ClassVar[str] = "refused"
 
 
+# So many problems are told in one sentence; `problems` has all of them.
+_IN_A_SENTENCE = 10
+
+
 class InvalidDefinition(DefinitionError):
     """Raised when a document has problems that block it; `problems` are all of them, warnings included."""
 
@@ -20,7 +24,9 @@ class InvalidDefinition(DefinitionError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         errors = [problem for problem in problems if problem.is_error]
         counted = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        super().__init__(f"The definition has {counted}: {'; '.join(str(error) for error in errors)}")
+        first = "; ".join(str(error) for error in errors[:_IN_A_SENTENCE])
+        more = f"; and {len(errors) - _IN_A_SENTENCE} more." if len(errors) > _IN_A_SENTENCE else ""
+        super().__init__(f"The definition has {counted}: {first}{more}")
         self.problems = list(problems)
 
 

@@ -72,8 +72,3 @@ def test_a_relative_is_held_to_the_same_bounds(value, part):
 
 def test_a_text_may_have_many_lists_beside_each_other():
     assert jsontext.loads("[" + "[]," * 500 + "{}]") == [*[[]] * 500, {}]
-
-
-@pytest.mark.parametrize("text", ["", "]", "}]", "  "])
-def test_nothing_is_located_in_text_that_is_no_json(text):
-    assert jsontext.locate(text, ["a"]) is None

@@ -153,13 +153,3 @@ def test_any_text_is_read_or_refused(text):
     except JsonError:
         return
     assert same(jsontext.loads(jsontext.dumps(value)), value)
-
-
-def test_values_are_located_by_their_line():
-    text = '{\n "a": [\n  1,\n  {"b":\n   "x,}]"}\n ],\n "c": 2\n}'
-    assert jsontext.locate(text, ["a"]) == 2
-    assert jsontext.locate(text, ["a", 1]) == 4
-    assert jsontext.locate(text, ["a", 1, "b"]) == 5
-    assert jsontext.locate(text, ["c"]) == 7
-    assert jsontext.locate(text, ["a", 7, "z"]) == 2
-    assert jsontext.locate(text, []) == 1
