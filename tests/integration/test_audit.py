@@ -215,8 +215,8 @@ def test_a_token_is_made_and_revoked_in_the_admin(pages, owner):
         in pages.post("/admin/workflows_app/apitoken/", chosen, follow=True).content.decode()
     )
     assert program.get("/workflows").status_code == 401
-    verbs = list(AuditEntry.objects.filter(object_type="apitoken").values_list("actor_name", "verb"))
-    assert verbs == [("root", "token.revoked"), ("root", "token.created")]
+    entries = AuditEntry.objects.filter(object_type="apitoken").values_list("actor_name", "verb", "address")
+    assert list(entries) == [("root", "token.revoked", "127.0.0.1"), ("root", "token.created", "127.0.0.1")]
 
 
 def test_a_wrong_form_makes_no_token(pages, owner):

@@ -10,6 +10,7 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
+from workflows_app.admin.base import AuditedAdmin
 from workflows_app.models import ApiToken
 from workflows_app.models.token import Scope
 from workflows_app.services.tokens import MOST_DAYS, create_token, revoke
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
-    _Base = admin.ModelAdmin[ApiToken]
     _Form = forms.ModelForm[ApiToken]
 else:
-    _Base = admin.ModelAdmin
     _Form = forms.ModelForm
 
 
@@ -45,7 +44,7 @@ class NewToken(_Form):
 
 
 @admin.register(ApiToken)
-class TokenAdmin(_Base):
+class TokenAdmin(AuditedAdmin[ApiToken]):
     """Superusers see and make the tokens of everybody, others with the permission their own."""
 
     list_display = ("prefix", "name", "user", "allowed", "state", "created_at", "expires_at", "last_used_at")

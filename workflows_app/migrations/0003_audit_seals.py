@@ -33,6 +33,10 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AlterModelOptions(
+            name='apitoken',
+            options={'ordering': ['-created_at'], 'verbose_name': 'API token'},
+        ),
+        migrations.AlterModelOptions(
             name='auditentry',
             options={'ordering': ['-at', '-id'], 'verbose_name_plural': 'audit entries'},
         ),
