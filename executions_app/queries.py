@@ -16,9 +16,9 @@ from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, Work
 from executions_app.models.newest import newest_for, newest_of_versions
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound
 from workflows_app.models import Workflow, WorkflowVersion
-from workflows_app.models.access import sees_everything
+from workflows_app.models.access import Verb, can, sees_everything
 from workflows_app.models.pages import Page, page_of
-from workflows_app.services.access import hidden
+from workflows_app.services.access import note_refusal
 
 if TYPE_CHECKING:
     from workflows_app.models.access import Account
@@ -43,13 +43,9 @@ class ExecutionFilter:
 
 def execution_for(user: Account, text: str) -> WorkflowExecution:
     """The execution with this id. Raises `ExecutionNotFound`, also where it is another user's."""
-    try:
-        visible = WorkflowExecution.objects.visible_to(user).select_related("version").defer("version__plan")
-        execution = visible.filter(pk=uuid.UUID(text)).first()
-    except ValueError:
-        execution = None
-    if execution is None:
-        hidden(user, WorkflowExecution, text)
+    execution = execution_by_id(text)
+    if not can(user, Verb.READ, execution):
+        note_refusal(user, execution, Verb.READ)
         raise ExecutionNotFound(text)
     return execution
 

@@ -14,6 +14,7 @@ from pydantic import WithJsonSchema
 
 from executions_app.api.parameters import ExecutionInPath, Time
 from executions_app.engine.states import ExecutionStatus
+from executions_app.models import WorkflowExecution
 from executions_app.queries import ExecutionFilter, execution_by_id, execution_json, executions_page, is_finished
 from executions_app.schemas import Execute, ExecutionPage, ExecutionShown, ExecutionSummary, Rerun, Statistics
 from executions_app.services.cancel import cancel
@@ -61,10 +62,11 @@ async def execute_workflow(
 
     The same Idempotency-Key with an equal body brings back the same execution.
     """
-    execution_id = await sync_to_async(_accept)(request, workflow, key)
-    if wait:
-        await _until_the_end(execution_id, wait)
-    return await sync_to_async(_accepted)(request, response, execution_id)
+    if not wait:
+        return await sync_to_async(lambda: _accepted(request, response, _accept(request, workflow, key)))()
+    execution_id = (await sync_to_async(_accept)(request, workflow, key)).pk
+    await _until_the_end(execution_id, wait)
+    return await sync_to_async(lambda: _accepted(request, response, execution_by_id(str(execution_id))))()
 
 
 @router.get("/executions", auth=READ, response=ExecutionPage)
@@ -133,17 +135,15 @@ def rerun_execution(request: HttpRequest, response: HttpResponse, execution: Exe
     """A new execution of the same snapshot and input, from the start or from what failed."""
     body = body_as(Rerun, request)
     again = rerun(execution.pk, begin=body.begin, user=caller(request).user)
-    return _accepted(request, response, again.pk)
+    return _accepted(request, response, again)
 
 
-def _accept(request: HttpRequest, workflow_id: str, key: str | None) -> uuid.UUID:
+def _accept(request: HttpRequest, workflow_id: str, key: str | None) -> WorkflowExecution:
     user = caller(request).user
     workflow = workflow_for(user, workflow_id)
     body = body_as(Execute, request)
-    accepted = start(
-        StartRequest(target=workflow, input=body.input, labels=body.labels, user=user, idempotency_key=key)
-    )
-    return accepted.execution.pk
+    wanted = StartRequest(target=workflow, input=body.input, labels=body.labels, user=user, idempotency_key=key)
+    return start(wanted).execution
 
 
 async def _until_the_end(execution_id: uuid.UUID, seconds: float) -> None:
@@ -163,11 +163,10 @@ def _look(execution_id: uuid.UUID) -> bool:
         close_old_connections()
 
 
-def _accepted(request: HttpRequest, response: HttpResponse, execution_id: uuid.UUID) -> Any:
+def _accepted(request: HttpRequest, response: HttpResponse, execution: WorkflowExecution) -> Any:
     assert request.resolver_match is not None
     name = f"{request.resolver_match.namespace}:{get_execution.__name__}"
-    response["Location"] = reverse(name, kwargs={"execution": str(execution_id)})
-    execution = execution_by_id(str(execution_id))
+    response["Location"] = reverse(name, kwargs={"execution": str(execution.pk)})
     return Status(200 if execution.is_finished else 202, execution_json(execution))
 
 

@@ -162,7 +162,7 @@ class WorkflowExecution(models.Model):
         """What a user may do with it: what its workflow's rights say, else everything for who started it."""
         if sees_everything(user):
             return EVERYTHING
-        workflow = Workflow.objects.filter(pk=self.workflow_id).first()
+        workflow = Workflow.objects.only("owner").filter(pk=self.workflow_id).first()
         if workflow is not None:
             return workflow.rights_of(user)
         return EVERYTHING if user.is_active and user.pk == self.started_by_id else NOTHING

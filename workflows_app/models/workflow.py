@@ -37,7 +37,7 @@ class WorkflowManager(_WorkflowManagerBase):
             return self.all()
         if not user.is_active:
             return self.none()
-        shared = self.filter(shares__group__in=user.groups.all())
+        shared = self.filter(shares__group__user=user.pk)
         return self.filter(models.Q(owner=user.pk) | models.Q(pk__in=shared.order_by().values("pk")))
 
 
@@ -92,5 +92,5 @@ class Workflow(models.Model):
             return NOTHING
         if user.is_superuser or user.pk == self.owner_id:
             return EVERYTHING
-        roles = self.shares.filter(group__in=user.groups.all()).order_by().values_list("role", flat=True)
+        roles = self.shares.filter(group__user=user.pk).order_by().values_list("role", flat=True)
         return NOTHING.union(*(RIGHTS[Role(role)] for role in roles))
