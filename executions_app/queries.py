@@ -16,9 +16,9 @@ from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, Work
 from executions_app.models.newest import newest_for, newest_of_versions
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound
 from workflows_app.models import Workflow, WorkflowVersion
-from workflows_app.models.access import Verb, can, sees_everything
+from workflows_app.models.access import sees_everything
 from workflows_app.models.pages import Page, page_of
-from workflows_app.services.access import note_refusal
+from workflows_app.services.access import may_read
 
 if TYPE_CHECKING:
     from workflows_app.models.access import Account
@@ -44,8 +44,7 @@ class ExecutionFilter:
 def execution_for(user: Account, text: str) -> WorkflowExecution:
     """The execution with this id. Raises `ExecutionNotFound`, also where it is another user's."""
     execution = execution_by_id(text)
-    if not can(user, Verb.READ, execution):
-        note_refusal(user, execution, Verb.READ)
+    if not may_read(user, execution):
         raise ExecutionNotFound(text)
     return execution
 

@@ -1,8 +1,8 @@
 """The one rule of permission: who may do what with a workflow and with its executions.
 
 An owner and a superuser may do everything; a group with which a workflow is shared what its role says. An object that
-a user may not even read does not exist for that user: interfaces find objects in `queries`, which ask `visible_to`, or
-of one execution whether it may be read, which is the same at half the cost.
+a user may not even read does not exist for that user: interfaces find objects in `queries`, which ask `visible_to` for
+lists, and of a single object whether it may be read: the same rule, at half the cost.
 """
 
 from __future__ import annotations
