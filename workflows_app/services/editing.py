@@ -21,7 +21,7 @@ from workflows_app.dag.types import JsonObject, JsonValue
 from workflows_app.models import Workflow, WorkflowShare
 from workflows_app.models.access import Role, Verb
 from workflows_app.services.access import demand
-from workflows_app.services.audit import audit
+from workflows_app.services.audit import audit, audit_name
 from workflows_app.services.documents import Source, checked, document_of, problems_of, write
 from workflows_app.services.errors import (
     InvalidDefinition,
@@ -103,8 +103,10 @@ def delete(edit: Edit) -> None:
     demand(edit.user, Verb.DELETE, edit.workflow)
     with transaction.atomic():
         workflow = locked(edit)
-        audit(edit.user, "workflow.deleted", workflow, {"name": workflow.name, "version": workflow.version})
+        deleted: JsonObject = {"name": workflow.name, "version": workflow.version}
         _ = workflow.delete()
+        # Last, as in all transactions: entries are appended one at a time.
+        audit_name(edit.user, "workflow.deleted", "workflow", str(edit.workflow.pk), deleted)
 
 
 def duplicate(workflow: Workflow, user: User, name: str | None = None) -> Workflow:
