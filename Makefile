@@ -60,7 +60,7 @@ reliability: sync ## kill, stop and crash everything, at length, on both databas
 	@$(PYTHON) -m tests.crash.reliability
 
 .PHONY: bench
-bench: sync ## measure the engine against its floors, on both databases
+bench: sync ## measure the engine against its floors and the API against a plain site, on both databases
 	@$(PYTHON) -m benchmarks $(ARGS)
 	@$(PYTHON) -m benchmarks --database postgresql $(ARGS)
 
