@@ -169,7 +169,7 @@ def test_metrics_hold_no_names(program, import_document, owner):
     _ = program_of(owner).get(f"/workflows/{workflow.pk}")
     text = program.get("/metrics").content.decode()
     assert "pastetrader_node_seconds_count" in text
-    for name in ("secret", "ada", "core.set", str(workflow.pk)):
+    for name in ("secret", '"ada"', "core.set", str(workflow.pk)):
         assert name not in text
 
 
