@@ -32,10 +32,19 @@ class Migration(migrations.Migration):
             name='version',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='executions', to='workflows_app.workflowversion'),
         ),
+        # On PostgreSQL a field that loses its index would take this one along, which is on the same column.
+        migrations.RemoveConstraint(
+            model_name='workflowexecution',
+            name='execution_one_at_a_time',
+        ),
         migrations.AlterField(
             model_name='workflowexecution',
             name='workflow',
             field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='executions', to='workflows_app.workflow'),
+        ),
+        migrations.AddConstraint(
+            model_name='workflowexecution',
+            constraint=models.UniqueConstraint(condition=models.Q(('exclusive', True), ('status__in', ['pending', 'running'])), fields=('workflow',), name='execution_one_at_a_time'),
         ),
         migrations.AddIndex(
             model_name='workflowexecution',

@@ -69,6 +69,7 @@ def test_production_passes_the_deployment_checks() -> None:
         "DJANGO_SETTINGS_MODULE": "pastetrader.settings.production",
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
         "ALLOWED_HOSTS": "trader.example",
+        "REDIS_URL": "redis://cache.example",
         "DEBUG": "on",
     }
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
