@@ -65,9 +65,9 @@ def is_alive(pid):
         return False
 
 
-def children():
+def started():
     """The processes that this one started and has not waited for."""
-    found = []
+    found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -75,8 +75,15 @@ def children():
             except FileNotFoundError:
                 continue
             if int(fields[1]) == os.getpid():
-                found.append(int(entry.name))
+                found.add(int(entry.name))
     return found
+
+
+@pytest.fixture
+def children():
+    """Those that the test started; other tests may have left a server for theirs."""
+    others = started()
+    return lambda: sorted(started() - others)
 
 
 def descriptors():
@@ -183,7 +190,7 @@ async def test_a_flood_of_prints_neither_fills_the_memory_nor_stops_the_tool(cal
 
 
 @pytest.mark.parametrize("delay", [0, 0.001, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3])
-async def test_a_cancel_at_any_moment_leaves_nothing_behind(call, told, tmp_path, delay):
+async def test_a_cancel_at_any_moment_leaves_nothing_behind(call, told, tmp_path, delay, children):
     task = asyncio.create_task(call("hangs", path=str(tmp_path / "pids")))
     await asyncio.sleep(delay)
     task.cancel()
@@ -310,7 +317,7 @@ async def test_an_error_that_cannot_be_raised_here_is_one_of_its_names(call, how
     assert str(raised.value) == text
 
 
-async def test_a_call_that_is_cancelled_again_and_again_still_waits_for_its_process(call, told, tmp_path):
+async def test_a_call_that_is_cancelled_again_and_again_still_waits_for_its_process(call, told, tmp_path, children):
     pids = tmp_path / "pids"
     task = asyncio.create_task(call("hangs", path=str(pids)))
     while not pids.exists():  # noqa: ASYNC110 - another process makes it
@@ -356,7 +363,7 @@ async def test_a_long_output_is_read_in_time_that_grows_with_its_length(call):
     assert time.process_time() - before < 1
 
 
-async def test_too_many_open_files_are_a_failure_that_leaves_none_open(call):
+async def test_too_many_open_files_are_a_failure_that_leaves_none_open(call, children):
     await call("pid")
     before = descriptors()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
