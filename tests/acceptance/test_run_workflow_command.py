@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import subprocess
+import threading
 from decimal import Decimal
 
 import pytest
@@ -242,10 +243,14 @@ def test_ctrl_c_right_after_acceptance_leaves_nothing_open(shell):
     ours, theirs = pty.openpty()
     # On a terminal the most happens between acceptance and start.
     process = shell.start("run_workflow", path, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    # A terminal that nobody reads is soon full, and whoever writes to it then waits.
+    reader = threading.Thread(target=lambda: list(iter(lambda: _read(ours), b"")))
+    reader.start()
     eventually(lambda: _statuses(shell))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=40)
-    os.close(theirs)
+    reader.join()
     os.close(ours)
     assert process.returncode == 130
     assert _statuses(shell) == ["cancelled"]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.architecture.source import ROOT
 from tests.crash.world import EXECUTIONS, LOGS
+from tests.eventually import eventually
 
 MOMENTS = ("before", "after")
 ACTS = ("kill", "lose")
@@ -27,6 +28,7 @@ BEFORE = {"fail_run": "write:before:break:3 "}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Of a run's many batches: the first, one with an effect's start, a late one.
 TIMES = {"write": (1, 3, 6)}
+AT_A_TIME = 8
 
 
 def commits():
@@ -66,11 +68,14 @@ def test_no_commit_is_a_bad_moment_to_die(world, figure):
                 _, out = world.finished("run_workflow", "crash", *leave)
                 arguments = (*arguments, UUID.search(out)[0])
             strikes = f"{BEFORE.get(name, '')}{name}:{moment}:{act}:{number}"
+            # All at a time would wait for each other's locks until they gave up, and never come to their commit.
+            eventually(lambda: sum(process.is_alive() for _, process in processes) < AT_A_TIME, seconds=30)
             processes.append((strikes, world.command(*arguments, strikes=strikes)))
     for strikes, process in processes:
         process.join(30)
         assert process.exitcode is not None, f"{strikes}: hangs"
-        assert (process.exitcode == -9) == ("kill" in strikes), f"{strikes}: ended with {process.exitcode}"
+        said = f"{strikes}: ended with {process.exitcode}: {world.output(process)[-500:]}"
+        assert (process.exitcode == -9) == ("kill" in strikes), said
     for moment, act in product(MOMENTS, ACTS):
         _ = world.finished("recover_executions", strikes=f"reclaim:{moment}:{act}:1")
     healthy = world.worker()
