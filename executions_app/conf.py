@@ -31,6 +31,8 @@ class ExecutionSettings:
     metrics_token: str
     # How often a process looks whether somebody else asked for the end of one of its runs.
     cancel_poll_seconds: float
+    # So many WebSockets one user may have open in a process.
+    sockets_per_user: int
 
 
 def execution_settings() -> ExecutionSettings:
@@ -63,4 +65,5 @@ def execution_settings() -> ExecutionSettings:
         metrics_token=str(configured.get("METRICS_TOKEN", "")),
         pending_executions=int(configured.get("MAX_PENDING_EXECUTIONS", 1000)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
+        sockets_per_user=int(configured.get("SOCKETS_PER_USER", 100)),
     )

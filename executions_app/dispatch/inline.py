@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.worker import Worker
+from executions_app.live.publisher import publisher
 from executions_app.recorder.thread import recorder
 
 # Beyond the grace that running nodes have.
@@ -70,6 +71,7 @@ class _Engine:
             _ = self._loop.call_soon_threadsafe(self._worker.stop)
             self._thread.join(execution_settings().limits.grace + _LAST_SECONDS)
         recorder.stop()
+        publisher.stop()
 
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as loop_runner:

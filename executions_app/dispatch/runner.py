@@ -24,6 +24,7 @@ from executions_app.engine.ports import Clock, Ports
 from executions_app.engine.run import execute
 from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, Reason
 from executions_app.live.events import Observer
+from executions_app.live.publisher import publisher
 from executions_app.models import ownership, querysets
 from executions_app.models.ownership import Abandoned, Claim
 from executions_app.recorder.sink import RecordingSink
@@ -102,6 +103,7 @@ async def _work(turn: _Turn) -> bool:
     if taken is None:
         return False
     claim, plan = taken
+    publisher.changed(claim.execution_id)
     if claim.cancel_requested:
         turn.cancel.request(Reason.USER)
     ended = await _walk(claim, plan, turn)
@@ -178,6 +180,7 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
 def _fail(claim: Claim, problem: dict[str, object], reason: Reason) -> bool:
     failed = querysets.fail_run(claim.execution_id, claim.fence, problem, reason)
     if failed:
+        publisher.changed(claim.execution_id)
         measures.executions_ended.add(ExecutionStatus.FAILED)
     return failed
 

@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from executions_app import measures
 from executions_app.engine.errors import OwnershipLost
 from executions_app.engine.events import Event, ExecutionEnded, NodeAbandoned, NodeSettled
+from executions_app.live.publisher import publisher
 from executions_app.models import querysets
 from executions_app.recorder.writer import Batch, Result, Run, write
 
@@ -136,6 +137,9 @@ class Recorder:
             began = time.perf_counter()
             results |= _persist(accepted)
             _measure(accepted, results, time.perf_counter() - began)
+        for run, result in results.items():
+            if isinstance(result, list):
+                publisher.publish(run.execution_id, result)
         for request in requests:
             result = results[request.run]
             assert result is not None

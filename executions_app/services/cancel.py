@@ -11,6 +11,7 @@ from executions_app import measures
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.running import signal_cancel
 from executions_app.engine.states import ExecutionStatus
+from executions_app.live.publisher import publisher
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.commits import committed
 from executions_app.models.querysets import CancelRequest
@@ -38,6 +39,7 @@ def cancel(execution_id: uuid.UUID, user: User | None = None, *, why: str = "") 
         with committed("request_cancel"):
             ended = querysets.request_cancel(execution_id, CancelRequest(user and user.pk, name, why))
             audit(user, "execution.cancel_requested", execution)
+        transaction.on_commit(lambda: publisher.changed(execution_id))
         # An engine in another process sees the mark in the database by itself.
         transaction.on_commit(lambda: _tell_end(execution_id) if ended else signal_cancel(execution_id))
         execution.refresh_from_db()

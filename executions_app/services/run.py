@@ -7,6 +7,7 @@ from executions_app.dispatch import runner
 from executions_app.dispatch.running import hand_back
 from executions_app.dispatch.worker import abandoned
 from executions_app.live.events import Observer
+from executions_app.live.publisher import publisher
 from executions_app.models import WorkflowExecution
 from executions_app.recorder.thread import recorder
 from executions_app.services.cancel import cancel
@@ -51,6 +52,7 @@ def cancel_soon(execution_id: uuid.UUID) -> None:
 def close() -> None:
     """Write what waits and close the recorder's connection, at the end of a process."""
     recorder.stop()
+    publisher.stop()
 
 
 def _is_finished(execution_id: uuid.UUID) -> bool:

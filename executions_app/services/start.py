@@ -14,6 +14,7 @@ from executions_app.conf import execution_settings
 from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.running import wake
 from executions_app.engine.states import ExecutionStatus
+from executions_app.live.publisher import publisher
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.commits import committed
 from executions_app.models.notices import notify_work
@@ -138,6 +139,7 @@ def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: 
         execution.lease_until = execution.created_at + timedelta(seconds=execution_settings().lease_seconds)
     querysets.insert_execution(execution)
     querysets.insert_nodes(execution.id, plan)
+    transaction.on_commit(lambda: publisher.changed(execution.id))
     with connection.cursor() as cursor:
         querysets.write_log(cursor, execution.id, 1, "execution.pending", message)
         if not reserved:

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from executions_app import measures
+from executions_app.live.audience import audience
 from executions_app.models import querysets
 from executions_app.services.health import backlog, work_under_way
 
@@ -30,6 +31,7 @@ class EngineCollector(Collector):
         yield _gauge("executions_under_way", "Executions that run in this process", work.executions)
         yield _gauge("tool_threads", "Threads of synchronous tools", work.tool_threads)
         yield _gauge("tool_threads_abandoned", "Those of them whose node has ended", work.abandoned_threads)
+        yield _gauge("live_subscribers", "Open WebSockets", audience.sockets)
         yield from _open_work()
 
 

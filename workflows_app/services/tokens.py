@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
@@ -21,6 +21,7 @@ from workflows_app.services.errors import UnknownUser
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+    from django.db.models import QuerySet
 
 SECRET_BYTES = 32
 TICKET_SECONDS = 30
@@ -83,8 +84,7 @@ def revoke(token: ApiToken, by: User) -> bool:
 def bearer_of(text: str) -> Bearer | None:
     """Whose token this is; None where it is none, was revoked, has expired, or its user is not active."""
     now = timezone.now()
-    valid = ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True)
-    token = valid.select_related("user").filter(secret_hash=_hash(text)).first()
+    token = _good_tokens(now).select_related("user").filter(secret_hash=_hash(text)).first()
     if token is None:
         return None
     if token.last_used_at is None or token.last_used_at <= now - USE_NOTED_EVERY:
@@ -92,6 +92,18 @@ def bearer_of(text: str) -> Bearer | None:
         stale = ApiToken.objects.filter(pk=token.pk, last_used_at=token.last_used_at)
         _ = stale.update(last_used_at=now)
     return Bearer(token_id=token.pk, user=token.user, scopes=frozenset(Scope(scope) for scope in token.scopes))
+
+
+def is_still_good(bearer: Bearer) -> bool:
+    """Whether who was let in before would be let in now: with a good token, or without one as an active user."""
+    if bearer.token_id is not None:
+        return _good_tokens(timezone.now()).filter(pk=bearer.token_id).exists()
+    users: Any = get_user_model()
+    return users.objects.filter(pk=bearer.user.pk, is_active=True).exists()
+
+
+def _good_tokens(now: datetime) -> QuerySet[ApiToken]:
+    return ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True)
 
 
 def issue_ticket(bearer: Bearer) -> str:
