@@ -14,6 +14,7 @@ from executions_app.live.wire import Chunk, entry_json, message
 from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, querysets
 from executions_app.models.moment import one_moment
 from executions_app.queries import execution_json, node_json
+from workflows_app.dag import jsontext
 from workflows_app.models import WorkflowVersion
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # So many entries are in one message, and so many executions are looked at together.
 PAGE = 500
+# A message that is longer has no further entry.
+MESSAGE_BYTES = 64 * 1024
 
 
 class Standing(NamedTuple):
@@ -45,10 +48,16 @@ def standings(execution_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Standi
 
 
 def chunk_after(execution_id: uuid.UUID, after: int) -> Chunk | None:
-    """The next entries of an execution, at most `PAGE`; None where there are none."""
+    """The next entries of an execution, as many as fit into a message; None where there are none."""
     rows = ExecutionLog.objects.filter(execution=execution_id, seq__gt=after).order_by("seq")[:PAGE]
     found = rows.values_list("seq", "event", "level", "node", "message", "at", "data")
-    items = [entry_json(*row) for row in found]
+    items: list[dict[str, Any]] = []
+    size = 0
+    for row in found.iterator(chunk_size=20):
+        items.append(entry_json(*row))
+        size += len(row[4]) + (len(jsontext.dumps(row[6])) if row[6] else 0)
+        if size > MESSAGE_BYTES:
+            break
     return Chunk.of_items(items) if items else None
 
 
@@ -93,7 +102,7 @@ class Moves:
         # What was open at the last look and is not any more.
         ended = standings([id_ for id_ in self._seen if id_ not in standing])
         changed = {
-            id_: self._seen.get(id_, 0)
+            id_: range(self._seen.get(id_, 0) + 1, seq + 1)
             for id_, (seq, _) in (*standing.items(), *ended.items())
             if seq > self._seen.get(id_, 0)
         }
@@ -114,12 +123,12 @@ class Moves:
         }
 
 
-def _moves(after: Mapping[uuid.UUID, int]) -> Sequence[dict[str, Any]]:
-    """Entries of the executions themselves that follow these numbers."""
-    wanted = Q(execution_id__in=list(after), event__startswith="execution.")
+def _moves(numbers: Mapping[uuid.UUID, range]) -> Sequence[dict[str, Any]]:
+    """Entries of the executions themselves that have these numbers."""
+    wanted = Q(execution_id__in=list(numbers), event__startswith="execution.")
     rows = ExecutionLog.objects.filter(wanted).order_by("at", "execution_id", "seq")
     found = rows.values_list("execution_id", "seq", "event", "level", "node", "message", "at", "data")
-    new = [(id_, entry_json(*entry)) for id_, *entry in found if entry[0] > after[id_]]
+    new = [(id_, entry_json(*entry)) for id_, *entry in found if entry[0] in numbers[id_]]
     executions = {row.pk: row for row in WorkflowExecution.objects.filter(pk__in={id_ for id_, _ in new}).order_by()}
     versions = WorkflowVersion.objects.defer("plan").in_bulk({row.version_id for row in executions.values()})
     return [

@@ -28,4 +28,9 @@ class OriginGuard(OriginValidator):
     @override
     def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
         # Also where every host is allowed: a page that hides where it is from is no page of this site.
-        return parsed_origin is not None and bool(parsed_origin.hostname) and self.validate_origin(parsed_origin)
+        return (
+            parsed_origin is not None
+            and parsed_origin.scheme in {"http", "https"}
+            and bool(parsed_origin.hostname)
+            and self.validate_origin(parsed_origin)
+        )

@@ -19,7 +19,7 @@ class Reader:
 
     def close(self) -> None:
         """After what was asked for already. Nothing can be asked for any more."""
-        _ = self._thread.submit(connection.close)
+        _ = self._thread.submit(_close)
         self._thread.shutdown(wait=False)
 
 
@@ -30,3 +30,8 @@ def _read[T](function: Callable[[], T]) -> T:
         # It may be of no use any more.
         connection.close()
         raise
+
+
+def _close() -> None:
+    # Looked up in the thread that it belongs to.
+    connection.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, override
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from executions_app.conf import execution_settings
+from executions_app.consumers.backpressure import MESSAGE_BYTES
 from executions_app.consumers.credentials import Credential, address_of, credential_of
 from executions_app.consumers.hub import Hub
 from executions_app.live.wire import message
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 20
 # A client sends small objects, a few at a time.
-FRAME_CHARACTERS = 4096
 BURST = 40
 MESSAGES_PER_SECOND = 10.0
 
@@ -126,13 +126,13 @@ class Socket(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self._is_closed:
             return
-        if bytes_data is not None or len(text_data or "") > FRAME_CHARACTERS:
+        if len(text_data or bytes_data or "") > MESSAGE_BYTES:
             await self.shut(Close.TOO_LARGE)
         elif not self._may_send():
             await self.shut(Close.TOO_MANY)
         else:
             try:
-                await self.act(_received(text_data or ""))
+                await self.act(_received(text_data))
             except (InvalidMessage, jsontext.JsonError) as error:
                 await self.tell("error", code=InvalidMessage.code, message=str(error))
 
@@ -163,9 +163,9 @@ class Socket(AsyncWebsocketConsumer):
         return self._allowance >= 0
 
 
-def _received(text: str) -> Mapping[str, Any]:
+def _received(text: str | None) -> Mapping[str, Any]:
     """Raises `InvalidMessage` and `JsonError`."""
-    received = jsontext.loads(text)
+    received = None if text is None else jsontext.loads(text)
     if not isinstance(received, dict):
-        raise InvalidMessage("A message is a JSON object with a type.")
+        raise InvalidMessage("A message is text: a JSON object with a type.")
     return received

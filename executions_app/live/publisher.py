@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 # What is longer is read from the database by those who want it.
 MOST_ENTRIES = 500
+MOST_CHARACTERS = 256 * 1024
 SEND_SECONDS = 2.0
 # A layer that does not answer is left alone for so long.
 REST_SECONDS = 1.0
@@ -158,9 +159,12 @@ async def _close_layer() -> None:
 
 
 def _message(execution_id: uuid.UUID, committed: Sequence[Committed] | None) -> dict[str, Any]:
+    changed = {"type": "changed", "execution": str(execution_id)}
     if committed is None or len(committed) > MOST_ENTRIES:
-        return {"type": "changed", "execution": str(execution_id)}
+        return changed
     chunk = Chunk.of(committed)
+    if len(chunk.text) > MOST_CHARACTERS:
+        return changed
     return {
         "type": "entries",
         "execution": str(execution_id),

@@ -110,7 +110,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 _redis_url: str = env.str("REDIS_URL", default="")
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": (
-        {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [_redis_url]}}
+        {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            # The layer waits for messages 5 s at a time, which is the time after which redis 8 gives up a connection.
+            "CONFIG": {"hosts": [{"address": _redis_url, "socket_timeout": 15, "socket_connect_timeout": 2}]},
+        }
         if _redis_url
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     )
