@@ -14,8 +14,10 @@ from executions_app.live.wire import Chunk, entry_json, message
 from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, querysets
 from executions_app.models.moment import one_moment
 from executions_app.queries import execution_json, node_json
+from executions_app.services.errors import ExecutionNotFound
 from workflows_app.dag import jsontext
 from workflows_app.models import WorkflowVersion
+from workflows_app.services.access import may_read
 
 if TYPE_CHECKING:
     from workflows_app.models.access import Account
@@ -39,6 +41,20 @@ class Snapshot(NamedTuple):
     seq: int
     end: str | None
     text: str
+
+
+def watched_by(user: Account, text: str) -> uuid.UUID:
+    """The id of an execution that a user may watch, without its data, which may be large.
+
+    Raises `ExecutionNotFound`, also where it is another user's.
+    """
+    try:
+        execution = WorkflowExecution.objects.only("workflow", "started_by").filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        execution = None
+    if execution is None or not may_read(user, execution):
+        raise ExecutionNotFound(text)
+    return execution.pk
 
 
 def standings(execution_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Standing]:

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs
 
 from executions_app.consumers.socket import HEARTBEAT_SECONDS, Close, InvalidMessage, Socket
 from executions_app.consumers.viewer import ObjectGone, TooSlow, Viewer
-from executions_app.queries import execution_for
 from executions_app.services.cancel import cancel
 from executions_app.services.errors import ExecutionNotFound, RunError
+from executions_app.watching import watched_by
 from workflows_app.models.token import Scope
 from workflows_app.services.errors import DefinitionError
 
@@ -48,11 +48,11 @@ class ExecutionConsumer(Socket):
         if code is not None:
             return code
         try:
-            found = execution_for(self.user, cast(Any, self.scope)["url_route"]["kwargs"]["execution"])
+            found = watched_by(self.user, cast(Any, self.scope)["url_route"]["kwargs"]["execution"])
         except ExecutionNotFound:
             # Whoever was let in knows that it exists.
             return Close.NOT_FOUND if self._execution_id is None else Close.NOT_ALLOWED
-        self._execution_id = found.pk
+        self._execution_id = found
         return None
 
     @override
