@@ -6,11 +6,13 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from django.contrib.auth.models import Group
 from django.db.models import Q
 
+from workflows_app.dag.graph import topological_levels
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.problems import errors_of, warnings_of
-from workflows_app.dag.types import JsonObject
+from workflows_app.dag.types import Handle, JsonObject
 from workflows_app.models import Edge, Node, Workflow
 from workflows_app.models.pages import Page, page_of
 from workflows_app.services.access import may_read
@@ -21,6 +23,8 @@ from workflows_app.tools.registry import Tool, registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from django.db.models import QuerySet
 
     from workflows_app.models.access import Account
 
@@ -55,6 +59,21 @@ def workflows_page(user: Account, wanted: WorkflowFilter, limit: int, cursor: st
     if wanted.is_active is not None:
         rows = rows.filter(is_active=wanted.is_active)
     return page_of(rows, ("name", "id"), limit, cursor)
+
+
+def visible_workflows(user: Account) -> QuerySet[Workflow]:
+    return Workflow.objects.visible_to(user)
+
+
+def labels_seen(user: Account) -> Sequence[str]:
+    """The labels of the workflows that a user may see, in order."""
+    lists = Workflow.objects.visible_to(user).exclude(labels=[]).order_by().values_list("labels", flat=True).distinct()
+    return sorted({label for labels in lists for label in labels})
+
+
+def group_names() -> Sequence[str]:
+    """The groups with which a workflow may be shared."""
+    return list(Group.objects.order_by("name").values_list("name", flat=True))
 
 
 def workflow_json(workflow: Workflow, *, with_document: bool = True) -> JsonObject:
@@ -100,6 +119,32 @@ def node_json(node: Node) -> JsonObject:
 def edge_json(edge: Edge) -> JsonObject:
     """As the document states it, with the id by which it is changed."""
     return {"id": str(edge.id), **edge.definition}
+
+
+def graph_json(workflow: Workflow) -> JsonObject:
+    """The nodes with their levels and the edges, to be drawn."""
+    nodes = list(workflow.nodes.order_by("order"))
+    edges = [edge.definition for edge in workflow.edges.order_by("order")]
+    place = {node.key: position for position, node in enumerate(nodes)}
+    ends = [(place[cast(str, edge["from"])], place[cast(str, edge["to"])]) for edge in edges]
+    levels = topological_levels(len(nodes), ends)
+    return {
+        "nodes": [
+            {"key": node.key, "name": node.definition.get("name") or node.key, "type": node.type, "level": level}
+            for node, level in zip(nodes, levels, strict=True)
+        ],
+        "edges": [
+            {
+                "from": edge["from"],
+                "to": edge["to"],
+                "label": edge.get("label", ""),
+                "condition": edge.get("condition"),
+                "default": edge.get("default", False),
+                "handle": edge.get("handle", Handle.OUT),
+            }
+            for edge in edges
+        ],
+    }
 
 
 def shares_json(workflow: Workflow) -> Sequence[JsonObject]:

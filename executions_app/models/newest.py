@@ -38,6 +38,11 @@ def newest_of_versions(versions: QuerySet[WorkflowVersion], rows: QuerySet[Workf
     return _those(_of_each(rows, "version_id", versions.values(source=F("pk")), limit))
 
 
+def newest_of_each(workflows: QuerySet[Workflow], rows: QuerySet[WorkflowExecution], limit: int) -> RawSQL:
+    """The ids of those of `rows`, in their order, that are among the first `limit` of one of these workflows."""
+    return _those(_of_each(rows, "workflow_id", workflows.values(source=F("pk")), limit))
+
+
 type _Ids = tuple[str, tuple[Any, ...]]
 
 

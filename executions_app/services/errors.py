@@ -21,6 +21,16 @@ class InvalidInput(RunError):
         self.problems = list(problems)
 
 
+class NeedsInput(RunError):
+    """Raised when a workflow is to be started without input, and requires some that has no default."""
+
+    code: ClassVar[str] = "needs_input"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        fields = ", ".join(f"'{name}'" for name in names)
+        super().__init__(f"It needs input that has no default: fill in {fields} on its run page.")
+
+
 class AlreadyRunning(RunError):
     """Raised when a workflow that forbids concurrent runs has one."""
 

@@ -2,5 +2,6 @@
 
 from workflows_app.admin.audit import AuditAdmin
 from workflows_app.admin.tokens import TokenAdmin
+from workflows_app.admin.workflow import WorkflowAdmin
 
-__all__ = ["AuditAdmin", "TokenAdmin"]
+__all__ = ["AuditAdmin", "TokenAdmin", "WorkflowAdmin"]

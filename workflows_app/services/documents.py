@@ -64,6 +64,27 @@ def read(text: str, form: Format | None = None) -> Source:
     return Source(document=document, line_of=line_finder(text))
 
 
+def submitted(text: str | bytes) -> Source:
+    """`read` for what somebody sends in a form: UTF-8, within the limits of the site, with any ends of lines.
+
+    Raises `InvalidDefinition`.
+    """
+    settings = workflow_settings()
+    size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
+    if size > settings.document_bytes:
+        raise _unreadable(f"The document has {size} bytes, and no more than {settings.document_bytes} are taken.")
+    try:
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _unreadable("This is no UTF-8 text: save the file as UTF-8.", line) from error
+    source = read(decoded.replace("\r\n", "\n"))
+    # The codec itself reads no more than its own limit.
+    if settings.json_depth < jsontext.MAX_DEPTH and jsontext.is_deeper(source.document, settings.json_depth):
+        raise _unreadable(f"The document is nested deeper than {settings.json_depth} levels: make it flatter.")
+    return source
+
+
 def problems_of(source: Source) -> list[Problem]:
     """Everything that is wrong with a document, given the tools of this process."""
     sizes = workflow_settings().sizes

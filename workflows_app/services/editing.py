@@ -22,7 +22,7 @@ from workflows_app.models import Workflow, WorkflowShare
 from workflows_app.models.access import Role, Verb
 from workflows_app.services.access import demand
 from workflows_app.services.audit import audit, audit_name
-from workflows_app.services.documents import Source, checked, document_of, problems_of, write
+from workflows_app.services.documents import Saved, Source, checked, document_of, problems_of, save, write
 from workflows_app.services.errors import (
     InvalidDefinition,
     NameTaken,
@@ -52,6 +52,21 @@ def create(source: Source, owner: User) -> Workflow:
         write(workflow, document)
         audit(owner, "workflow.created", workflow)
     return workflow
+
+
+def put(source: Source, owner: User) -> tuple[Workflow, Saved]:
+    """The owner's workflow of the document's name, made or, whatever its version, replaced.
+
+    Raises `InvalidDefinition`; then nothing is saved.
+    """
+    document = checked(source)
+    with _unique_name(cast(str, document["name"])):
+        workflow, saved = save(source, owner)
+        if saved is Saved.CREATED:
+            audit(owner, "workflow.created", workflow)
+        elif saved is Saved.UPDATED:
+            audit(owner, "workflow.replaced", workflow, {"version": workflow.version})
+    return workflow, saved
 
 
 def replace(edit: Edit, source: Source) -> Workflow:

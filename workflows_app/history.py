@@ -1,0 +1,75 @@
+"""How a workflow came to be what it is: its snapshots, what is different between them, and who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from workflows_app.dag import jsontext
+from workflows_app.dag.problems import errors_of
+from workflows_app.models import AuditEntry, Workflow
+from workflows_app.services.compile import compile_document
+from workflows_app.services.documents import Source, document_of, problems_of
+from workflows_app.tools.registry import registry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from workflows_app.dag.types import JsonObject
+
+# The newest of them.
+VERSIONS_SHOWN = 200
+DEEDS_SHOWN = 200
+# The key of what a workflow is now.
+PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A snapshot by its key; without `created_at` it is the present definition, of which there is none yet."""
+
+    key: str
+    number: int | None
+    created_at: datetime | None = None
+
+
+def versions_of(workflow: Workflow) -> Sequence[Version]:
+    """The newest first. There is a snapshot of what was run, and of no other version."""
+    rows = workflow.versions.order_by("-number", "-created_at").values_list("pk", "number", "created_at")
+    found = [Version(key=str(key), number=number, created_at=at) for key, number, at in rows[:VERSIONS_SHOWN]]
+    if found and found[0].number == workflow.version:
+        return found
+    return [Version(key=PRESENT, number=workflow.version), *found]
+
+
+def content_of(workflow: Workflow, version: Version) -> JsonObject:
+    """What a version says, with every default left out and the effect of every tool stated."""
+    if version.key != PRESENT:
+        text = workflow.versions.values_list("plan", flat=True).get(pk=version.key)
+    else:
+        document = document_of(workflow)
+        if errors_of(problems_of(Source(document=document, line_of=lambda _path: None))):
+            # It cannot be compiled: as it was written.
+            return document
+        text = compile_document(document, registry).to_json()
+    return cast("JsonObject", jsontext.loads(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """Something that was done to a workflow, as the audit has it."""
+
+    at: datetime
+    actor: str
+    verb: str
+    data: Mapping[str, object]
+
+
+def deeds_of(workflow: Workflow) -> Sequence[Deed]:
+    """What its users did to it, the latest first."""
+    rows = AuditEntry.objects.filter(
+        object_type="workflow", object_id=str(workflow.pk), verb__startswith="workflow."
+    ).order_by("-id")
+    shown = rows.values_list("at", "actor_name", "verb", "data")[:DEEDS_SHOWN]
+    return [Deed(at=at, actor=actor, verb=verb, data=data) for at, actor, verb, data in shown]
