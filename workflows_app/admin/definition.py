@@ -180,6 +180,9 @@ def _inputs(workflow: Workflow) -> list[dict[str, Any]]:
 
 def _type_of(schema: JsonValue) -> str:
     kind = schema.get("type") if isinstance(schema, dict) else None
+    choices = schema.get("enum") if isinstance(schema, dict) else None
+    if isinstance(choices, list):
+        return _("one of %(choices)s") % {"choices": jsontext.dumps(choices)[1:-1]}
     if isinstance(kind, list):
         return ", ".join(str(one) for one in kind)
     return str(kind) if kind else _("any")

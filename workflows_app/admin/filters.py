@@ -31,6 +31,25 @@ class LabelFilter(admin.SimpleListFilter):
         return queryset if label is None else queryset.filter(labels__has_item=label)
 
 
+class ActiveFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "active"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Active")), ("no", _("Inactive"))]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> QuerySet[Workflow]:
+        match self.value():
+            case "yes":
+                return queryset.filter(is_active=True)
+            case "no":
+                return queryset.filter(is_active=False)
+            case _:
+                return queryset
+
+
 class ProblemFilter(admin.SimpleListFilter):
     title = _("problems")
     parameter_name = "problems"

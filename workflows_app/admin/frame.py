@@ -44,6 +44,14 @@ class Tab:
     is_here: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """A way to a page where something is done."""
+
+    title: str
+    url: str
+
+
 def user_of(request: HttpRequest) -> User:
     return cast("User", request.user)
 
@@ -98,6 +106,10 @@ class WorkflowFrame(AuditedAdmin[Workflow]):
             for name in self.tab_names
         ]
 
+    def buttons(self, workflow: Workflow, may: Mapping[str, bool]) -> Sequence[Button]:
+        """What stands first beside the name."""
+        return ()
+
     def of_workflow(self, route: str, name: str, view: View) -> URLPattern:
         """The URL of a page of one workflow, for `get_urls`."""
 
@@ -131,6 +143,7 @@ class WorkflowFrame(AuditedAdmin[Workflow]):
         """A page of a workflow; `template` is the name of the tab whose page it is, or of a page of its own."""
         here = more.pop("tab", template)
         titles = self.tab_titles()
+        may = self.may(request, workflow)
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
@@ -139,7 +152,8 @@ class WorkflowFrame(AuditedAdmin[Workflow]):
             "title": workflow.name,
             "subtitle": titles.get(here, ""),
             "tabs": self.tabs(workflow, here),
-            "may": self.may(request, workflow),
+            "may": may,
+            "buttons": self.buttons(workflow, may),
             **more,
         }
         return TemplateResponse(request, self.template_of(template), context, status=status)

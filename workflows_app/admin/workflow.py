@@ -7,11 +7,14 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.urls import reverse
+from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from workflows_app.admin.document import attachment
-from workflows_app.admin.filters import LabelFilter, ProblemFilter
+from workflows_app.admin.filters import ActiveFilter, LabelFilter, ProblemFilter
 from workflows_app.admin.frame import url_of, user_of
 from workflows_app.admin.settings import SettingsPages
 from workflows_app.dag.problems import errors_of
@@ -36,8 +39,9 @@ TOLD = 10
 class WorkflowAdmin(SettingsPages):
     """The workflows that exist for a user; everything that changes one goes through the services."""
 
-    list_display = ("name", "owned_by", "labelled", "version", "is_active", "in_order", "updated_at")
-    list_filter = ("is_active", ProblemFilter, LabelFilter)
+    list_display = ("name", "state", "labelled", "owned_by", "changed")
+    list_filter = (ActiveFilter, ProblemFilter, LabelFilter)
+    show_facets = admin.ShowFacets.NEVER
     search_fields = ("name", "description")
     search_help_text = gettext_lazy("A part of the name or description.")
     list_per_page = 50
@@ -55,13 +59,32 @@ class WorkflowAdmin(SettingsPages):
         links = ((here, urlencode({"label": label}), label) for label in workflow.labels)
         return format_html_join(" ", '<a class="pt-label" href="{}?{}">{}</a>', links)
 
-    @admin.display(description=gettext_lazy("problems"), empty_value="")
-    def in_order(self, workflow: Workflow) -> SafeString | str:
+    @admin.display(description=gettext_lazy("state"), ordering="is_active")
+    def state(self, workflow: Workflow) -> SafeString:
+        """Whether it can be run."""
         count = len(cast("Sequence[object]", workflow.problems or []))
-        if not count:
-            return ""
-        counted = ngettext("%(count)s problem", "%(count)s problems", count) % {"count": count}
-        return format_html('<a href="{}">{}</a>', url_of(workflow, "document"), counted)
+        if count:
+            counted = ngettext("%(count)s problem", "%(count)s problems", count) % {"count": count}
+            return format_html('<a class="pt-wrong" href="{}">{}</a>', url_of(workflow, "document"), counted)
+        if workflow.is_active:
+            return format_html('<span class="pt-chip pt-on">{}</span>', _("active"))
+        return format_html('<span class="pt-chip pt-off">{}</span>', _("inactive"))
+
+    @admin.display(description=gettext_lazy("changed"), ordering="updated_at")
+    def changed(self, workflow: Workflow) -> SafeString:
+        at = timezone.localtime(workflow.updated_at)
+        return format_html(
+            '<time datetime="{}" title="{}">{}</time><div class="pt-quiet pt-note">{}</div>',
+            at.isoformat(),
+            formats.date_format(at, "DATETIME_FORMAT"),
+            _("%(time)s ago") % {"time": timesince(workflow.updated_at, depth=1)},
+            _("version %(number)s") % {"number": workflow.version},
+        )
+
+    @override
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        context = {"title": _("Workflows"), **(kwargs.pop("extra_context", None) or {})}
+        return super().changelist_view(request, *args, extra_context=context, **kwargs)
 
     @override
     def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -1,0 +1,6 @@
+"""The runs' part of the Django admin."""
+
+from executions_app.admin.executions import ExecutionAdmin
+from executions_app.admin.workflows import RunnableWorkflowAdmin
+
+__all__ = ["ExecutionAdmin", "RunnableWorkflowAdmin"]
