@@ -83,12 +83,12 @@ class WorkflowAdmin(SettingsPages):
 
     @override
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        context = {"title": _("Workflows"), **(kwargs.pop("extra_context", None) or {})}
+        context: dict[str, Any] = {"title": _("Workflows"), **(kwargs.pop("extra_context", None) or {})}
         return super().changelist_view(request, *args, extra_context=context, **kwargs)
 
     @override
-    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        found: dict[str, Any] = super().get_actions(request, *args, **kwargs)
+    def get_actions(self, request: HttpRequest, action_location: Any = admin.ActionLocation.CHANGE_LIST) -> Any:
+        found: dict[str, Any] = super().get_actions(request, action_location=action_location)
         # Each is deleted on a page of its own, which says what goes with it.
         _deletion = found.pop("delete_selected", None)
         return found
