@@ -125,7 +125,9 @@ class DocumentPages(DefinitionPages):
             form.add_error(None, _("Choose a file, or paste the text of a document."))
             return self._import(request, form)
         try:
-            workflow, saved = editing.put(submitted(content), user_of(request))
+            source = submitted(content)
+            may_replace = self.has_change_permission(request)
+            workflow, saved = editing.put(source, user_of(request), may_replace=may_replace)
         except InvalidDefinition as error:
             text = content if isinstance(content, str) else content.decode("utf-8", "replace")
             return self._import(request, form, text=text.replace("\r\n", "\n"), problems=error.problems)

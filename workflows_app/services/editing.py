@@ -54,18 +54,21 @@ def create(source: Source, owner: User) -> Workflow:
     return workflow
 
 
-def put(source: Source, owner: User) -> tuple[Workflow, Saved]:
+def put(source: Source, owner: User, *, may_replace: bool = True) -> tuple[Workflow, Saved]:
     """The owner's workflow of the document's name, made or, whatever its version, replaced.
 
-    Raises `InvalidDefinition`; then nothing is saved.
+    Raises `InvalidDefinition`, and `NameTaken` where it may not replace one; then nothing is saved.
     """
     document = checked(source)
     with _unique_name(cast(str, document["name"])):
         workflow, saved = save(source, owner)
         if saved is Saved.CREATED:
             audit(owner, "workflow.created", workflow)
-        elif saved is Saved.UPDATED:
+        elif saved is Saved.UPDATED and may_replace:
             audit(owner, "workflow.replaced", workflow, {"version": workflow.version})
+        elif saved is Saved.UPDATED:
+            # It takes back what was saved.
+            raise NameTaken(workflow.name)
     return workflow, saved
 
 
