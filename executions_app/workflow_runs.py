@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workflows_app.dag.types import JsonObject
     from workflows_app.models.access import Account
 
-# The typical duration is that of so many that completed last.
+# What is usual is told from so many of the latest.
 MEDIAN_OF = 50
 
 
@@ -74,10 +74,10 @@ def run_rows(workflow: Workflow, limit: int, median: Decimal | None) -> Sequence
 
 
 def median_ms(workflow: Workflow) -> Decimal | None:
-    """How long the last ones that completed ran, in the middle; None where none has."""
-    rows = _newest_first().filter(workflow_id=workflow.pk, status=str(ExecutionStatus.COMPLETED))
-    spans = (duration_ms(*span) for span in rows.values_list("started_at", "ended_at")[:MEDIAN_OF])
-    lasted = [span for span in spans if span is not None]
+    """How long those of the last ones that completed ran, in the middle; None where none has."""
+    rows = _newest_first().filter(workflow_id=workflow.pk).values_list("status", "started_at", "ended_at")
+    completed = [span for status, *span in rows[:MEDIAN_OF] if status == ExecutionStatus.COMPLETED]
+    lasted = [lasted for span in completed if (lasted := duration_ms(*span)) is not None]
     return median_low(lasted) if lasted else None
 
 

@@ -124,6 +124,8 @@ class RunnableWorkflowAdmin(WorkflowAdmin):
         shown = [] if as_json else fields
         if request.method != "POST":
             source, given = self._given(request, workflow, fields)
+            # A box for what was not given last time is as the schema suggests.
+            given = given if as_json else {**defaults(fields), **given}
             return self._run_page(request, workflow, RunForm(shown, given), fields, source=source)
         form = RunForm(shown, {}, request.POST)
         if form.is_valid():

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from executions_app import workflow_runs
 from executions_app.dispatch import worker
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, ownership
 from executions_app.models.querysets import EXECUTIONS
@@ -13,6 +14,7 @@ from executions_app.services.health import backlog
 from tests.integration.api import program_of
 from tests.integration.history import make_history
 from tests.integration.plans import Read, reads, statements
+from workflows_app.models import Workflow
 
 # An index of these has but a few of the executions.
 PARTIAL = {index.name for index in WorkflowExecution._meta.indexes if index.condition is not None}
@@ -157,6 +159,18 @@ def test_a_start_looks_up_its_key_and_no_executions(asked):
     looked_up = [statement for statement in sent if '."idempotency_hash" =' in statement.sql]
     assert looked_up
     assert {(read.table, read.is_search) for read in reads(looked_up)} == {(EXECUTIONS, True)}
+
+
+def test_what_the_pages_of_workflows_tell_of_runs_comes_from_the_index_of_each(counted):
+    with statements() as sent:
+        found = workflow_runs.newest_runs(Workflow.objects.order_by("name").values_list("pk", flat=True)[:50], 10)
+        median = workflow_runs.median_ms(counted.workflow)
+        rows = workflow_runs.run_rows(counted.workflow, 20, median)
+        given = workflow_runs.last_given(counted.ada, counted.workflow)
+    assert {len(runs) for runs in found.values()} == {10}
+    assert (len(rows), given is not None) == (20, True)
+    assert whole(sent) == []
+    assert {"execution_of_workflow", "execution_of_user"} <= used(sent)
 
 
 WORK = {

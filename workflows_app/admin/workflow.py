@@ -43,7 +43,6 @@ class WorkflowAdmin(SettingsPages):
     list_filter = (ActiveFilter, ProblemFilter, LabelFilter)
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("name", "description")
-    search_help_text = gettext_lazy("A part of the name or description.")
     list_per_page = 50
     show_full_result_count = False
     change_list_template = "workflows_app/workflow/list.html"
