@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from workflows_app.admin.findings import findings, stored_problems
 from workflows_app.admin.frame import WorkflowFrame
-from workflows_app.admin.words import CHANGE_WORDS, PART_WORDS, deed_word
+from workflows_app.admin.words import CHANGE_WORDS, PART_WORDS, ROLE_NAMES, deed_word
 from workflows_app.dag import jsontext, yamltext
 from workflows_app.dag.differences import Difference, differences
 from workflows_app.dag.document import Settings
@@ -69,7 +69,7 @@ class DefinitionPages(WorkflowFrame):
             "settings": _settings(workflow),
             "inputs": _inputs(workflow),
             "variables": _variables(workflow),
-            "shares": shares_json(workflow),
+            "shares": shares_shown(workflow),
         }
 
     def graph_view(self, request: HttpRequest, workflow: Workflow) -> HttpResponse:
@@ -115,6 +115,13 @@ class DefinitionPages(WorkflowFrame):
     def _history(self, request: HttpRequest, workflow: Workflow) -> HttpResponse:
         rows = [(deed, deed_word(deed.verb), _details(deed.data)) for deed in deeds_of(workflow)]
         return self.render(request, workflow, "history", deeds=rows)
+
+
+def shares_shown(workflow: Workflow) -> list[dict[str, Any]]:
+    """The groups that may use a workflow, with the names of their roles."""
+    return [
+        {"group": share["group"], "role": ROLE_NAMES[cast("str", share["role"])]} for share in shares_json(workflow)
+    ]
 
 
 def differences_shown(found: Sequence[Difference]) -> list[dict[str, Any]]:

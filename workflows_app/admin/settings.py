@@ -10,6 +10,7 @@ from django.http import HttpResponse, HttpResponseNotAllowed, HttpResponseRedire
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from workflows_app.admin.definition import shares_shown
 from workflows_app.admin.document import DocumentPages
 from workflows_app.admin.forms import DetailsForm, SharesForm, labels_in
 from workflows_app.admin.frame import edit_of, url_of, user_of
@@ -89,7 +90,7 @@ class SettingsPages(DocumentPages):
             version=version,
             present=present,
             shares_form=_shares_form(workflow),
-            shares=shares_json(workflow),
+            shares=shares_shown(workflow),
             **more,
         )
 
@@ -142,7 +143,7 @@ class SettingsPages(DocumentPages):
         return HttpResponseRedirect(reverse("admin:workflows_app_workflow_changelist"))
 
     def _confirm(self, request: HttpRequest, workflow: Workflow, **more: Any) -> HttpResponse:
-        return self.render(request, workflow, "delete", tab="settings", shares=shares_json(workflow), **more)
+        return self.render(request, workflow, "delete", tab="settings", shares=shares_shown(workflow), **more)
 
 
 def _shares_form(workflow: Workflow, data: Any = None) -> SharesForm:

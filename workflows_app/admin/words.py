@@ -18,6 +18,13 @@ PART_WORDS: dict[Part, Promise] = {
     Part.EDGE: _("edge"),
 }
 
+ROLE_NAMES: dict[str, Promise] = {
+    Role.VIEWER: _("viewer"),
+    Role.OPERATOR: _("operator"),
+    Role.EDITOR: _("editor"),
+}
+
+# What each may do, for whoever chooses one.
 ROLE_WORDS: dict[Role, Promise] = {
     Role.VIEWER: _("viewer: sees it and its executions"),
     Role.OPERATOR: _("operator: runs and cancels it too"),
