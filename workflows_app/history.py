@@ -16,7 +16,7 @@ from workflows_app.tools.registry import registry
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from workflows_app.dag.types import JsonObject
+    from workflows_app.dag.types import JsonObject, JsonValue
 
 # The newest of them.
 VERSIONS_SHOWN = 200
@@ -54,6 +54,20 @@ def content_of(workflow: Workflow, version: Version) -> JsonObject:
             return document
         text = compile_document(document, registry).to_json()
     return cast("JsonObject", jsontext.loads(text))
+
+
+def document_from(workflow: Workflow, version: Version) -> JsonObject:
+    """A document that says what a version says: without the effects that its tools have by themselves."""
+    content = content_of(workflow, version)
+    nodes = [_as_written(node) for node in cast("list[JsonObject]", content["nodes"])]
+    return {**content, "nodes": cast("JsonValue", nodes)}
+
+
+def _as_written(node: JsonObject) -> JsonObject:
+    name = node.get("tool")
+    if not isinstance(name, str) or name not in registry or node.get("effect") != registry.get(name).effect:
+        return node
+    return {key: value for key, value in node.items() if key != "effect"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,13 @@ def test_the_list_shows_the_facts_of_each(browser, workflow):
         assert fact in page
 
 
+def test_an_empty_list_leads_on_to_the_import(owner):
+    page = text_of(browser_of(owner).get(WORKFLOWS))
+    assert "There is no workflow yet that you may see." in page
+    assert f'href="{WORKFLOWS}import/"' in page
+    assert f'href="{WORKFLOWS}import/"' not in text_of(browser_of(owner, ["view_workflow"]).get(WORKFLOWS))
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

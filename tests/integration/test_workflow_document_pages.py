@@ -9,6 +9,7 @@ from executions_app.executor import WorkflowExecutor
 from tests.integration.admin import EVERYDAY, WORKFLOWS, browser_of, page_of, text_of, told
 from tests.integration.conftest import document, source_of
 from workflows_app.dag import jsontext
+from workflows_app.history import versions_of
 from workflows_app.models import AuditEntry, Workflow
 from workflows_app.services import editing
 from workflows_app.services.documents import Format, export, read
@@ -184,6 +185,28 @@ def test_versions_that_were_run_are_compared_field_by_field(browser, workflow, o
     turned = browser.get(f"{page_of(workflow, 'versions')}?from={present.key}&to={first.key}")
     assert turned.context["differences"][0]["fields"][0].after == AMOUNT
     assert browser.get(f"{page_of(workflow, 'versions')}?from=nothing").status_code == 404
+
+
+def test_an_earlier_version_is_taken_into_the_editor_and_saved_as_a_new_one(browser, owner):
+    text = GOOD.replace("type: adapter, output", "type: tool, tool: core.set, inputs: {n: 1}, name").replace(
+        "vars.", ""
+    )
+    workflow, _ = editing.put(read(text), owner)
+    _ = asyncio.run(WorkflowExecutor().execute(workflow.id, {}))
+    workflow = editing.replace(Edit(workflow=workflow, user=owner, version=1), read(GOOD))
+    first = next(one for one in versions_of(workflow) if one.number == 1)
+    assert f"?of={first.key}" in text_of(browser.get(page_of(workflow, "versions")))
+    page = browser.get(f"{page_of(workflow, 'document')}?of={first.key}")
+    assert "This is what version 1 says" in text_of(page)
+    assert page.context["findings"] == []
+    assert {one["name"] for one in page.context["differences"]} == {"fee"}
+    workflow.refresh_from_db()
+    assert workflow.version == 2
+    assert send(browser, workflow, page.context["text"], version=page.context["version"]).status_code == 302
+    workflow.refresh_from_db()
+    assert workflow.version == 3
+    assert read(export(workflow, Format.YAML)).document == read(text).document
+    assert browser.get(f"{page_of(workflow, 'document')}?of=nothing").status_code == 404
 
 
 def test_a_workflow_that_was_never_run_has_one_version(browser, workflow):

@@ -138,13 +138,16 @@ def differences_shown(found: Sequence[Difference]) -> list[dict[str, Any]]:
     ]
 
 
-def _chosen(versions: Sequence[Version], key: str | None, otherwise: int) -> Version:
-    if not key:
-        return versions[otherwise]
+def version_among(versions: Sequence[Version], key: str) -> Version:
+    """Raises `Http404` for a key of none of them."""
     found = next((version for version in versions if version.key == key), None)
     if found is None:
         raise Http404(_("The workflow has no such version."))
     return found
+
+
+def _chosen(versions: Sequence[Version], key: str | None, otherwise: int) -> Version:
+    return version_among(versions, key) if key else versions[otherwise]
 
 
 def _settings(workflow: Workflow) -> list[Fact]:

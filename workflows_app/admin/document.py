@@ -11,13 +11,15 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from workflows_app.admin.definition import DefinitionPages, differences_shown
+from workflows_app.admin.definition import DefinitionPages, differences_shown, version_among
 from workflows_app.admin.findings import findings, stored_problems
 from workflows_app.admin.forms import ImportForm
 from workflows_app.admin.frame import edit_of, url_of, user_of
 from workflows_app.conf import workflow_settings
+from workflows_app.dag import yamltext
 from workflows_app.dag.differences import differences
 from workflows_app.dag.problems import errors_of, warnings_of
+from workflows_app.history import document_from, versions_of
 from workflows_app.services import editing
 from workflows_app.services.documents import Format, Saved, Source, document_of, export, problems_of, submitted
 from workflows_app.services.errors import DefinitionError, Forbidden, InvalidDefinition, VersionConflict
@@ -55,9 +57,7 @@ class DocumentPages(DefinitionPages):
 
     def document_view(self, request: HttpRequest, workflow: Workflow) -> HttpResponse:
         if request.method != "POST":
-            text = export(workflow, Format.YAML)
-            found = findings(stored_problems(workflow))
-            return self.render(request, workflow, "document", text=text, findings=found, version=workflow.version)
+            return self._editor(request, workflow)
         text = request.POST.get("text", "").replace("\r\n", "\n")
         try:
             source = submitted(text)
@@ -67,6 +67,17 @@ class DocumentPages(DefinitionPages):
             return self._checked(request, workflow, text, source)
         self.demand_change(request)
         return self._replace(request, workflow, text, source)
+
+    def _editor(self, request: HttpRequest, workflow: Workflow) -> HttpResponse:
+        """The text as it is, or with `?of=` that of an earlier version, to be saved as a new one."""
+        key = request.GET.get("of")
+        if not key:
+            found = findings(stored_problems(workflow))
+            text = export(workflow, Format.YAML)
+            return self.render(request, workflow, "document", text=text, findings=found, version=workflow.version)
+        version = version_among(versions_of(workflow), key)
+        text = yamltext.dump(document_from(workflow, version))
+        return self._checked(request, workflow, text, submitted(text), earlier=version.number)
 
     def _replace(self, request: HttpRequest, workflow: Workflow, text: str, source: Source) -> HttpResponse:
         try:
@@ -89,11 +100,13 @@ class DocumentPages(DefinitionPages):
         self._warn(request, problems_of(source))
         return HttpResponseRedirect(url_of(saved, "document"))
 
-    def _checked(self, request: HttpRequest, workflow: Workflow, text: str, source: Source) -> HttpResponse:
+    def _checked(
+        self, request: HttpRequest, workflow: Workflow, text: str, source: Source, **more: Any
+    ) -> HttpResponse:
         """What would come of the text, without saving it."""
         problems = problems_of(source)
         changes = None if errors_of(problems) else _changes(workflow, source)
-        return self._document(request, workflow, text, problems=problems, differences=changes, checked=True)
+        return self._document(request, workflow, text, problems=problems, differences=changes, checked=True, **more)
 
     def _document(
         self, request: HttpRequest, workflow: Workflow, text: str, *, problems: list[Problem] | None = None, **more: Any
@@ -104,7 +117,7 @@ class DocumentPages(DefinitionPages):
             workflow,
             "document",
             text=text,
-            version=request.POST.get("version", ""),
+            version=request.POST.get("version", workflow.version),
             findings=findings(problems or [], text),
             **more,
         )

@@ -46,9 +46,22 @@ function go(area, line) {
   area.scrollLeft = 0;
 }
 
+/**
+ * Ask before what was typed is lost.
+ * @param {HTMLTextAreaElement} area
+ */
+function kept(area) {
+  let sent = false;
+  area.form?.addEventListener("submit", () => { sent = true; });
+  window.addEventListener("beforeunload", (event) => {
+    if (!sent && area.value !== area.defaultValue) event.preventDefault();
+  });
+}
+
 const area = document.querySelector("textarea.pt-code");
 if (area instanceof HTMLTextAreaElement) {
   numbered(area);
+  kept(area);
   for (const place of document.querySelectorAll("[data-line]")) {
     if (!(place instanceof HTMLElement)) continue;
     const line = Number(place.dataset.line);
