@@ -5,13 +5,13 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import api, product, report
+from benchmarks import api, live, product, report
 from benchmarks.database import Database, PostgresDatabase, SqliteDatabase
 from benchmarks.measuring import NAMES as WORKLOADS
 from benchmarks.measuring import Measurement, measure
 from tests.postgresql import server
 
-NAMES = (*WORKLOADS, *api.NAMES)
+NAMES = (*WORKLOADS, *api.NAMES, *live.NAMES)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -28,16 +28,21 @@ def main() -> None:
         product.set_up(database)
         measurements: list[Measurement] = []
         answers: list[api.Answers] = []
+        latencies: list[live.Latencies] = []
         for name in options.only:
             print(f"measuring {name}", flush=True)
             if name in api.NAMES:
                 answers += api.measure(name, options.rounds, database)
+            elif name in live.NAMES:
+                latencies += live.measure(name, options.rounds, database)
             else:
                 measurements.append(measure(name, options.rounds, database, Path(folder)))
         product.tear_down()
-    report.write(results, options.database, measurements, answers)
+    report.write(results, options.database, measurements, answers, latencies)
     tables = [report.table(measurements)] if measurements else []
-    print("", *tables, *([report.answers_table(answers)] if answers else []), "", sep="\n")
+    tables += [report.answers_table(answers)] if answers else []
+    tables += [report.latencies_table(latencies)] if latencies else []
+    print("", *tables, "", sep="\n")
     print(
         f"{options.database}: medians of {options.rounds} interleaved rounds on one machine: read the ratios. "
         f"Samples: {results}"

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.api import Answers
+from benchmarks.live import COLUMNS as LATENCIES_COLUMNS
+from benchmarks.live import Latencies
 from benchmarks.measuring import Measurement
 from benchmarks.workloads import SPECIFICATIONS
 
@@ -56,6 +58,10 @@ def table(measurements: Sequence[Measurement]) -> str:
 def answers_table(answers: Sequence[Answers]) -> str:
     """Milliseconds, and requests a second on one core; the ratio is that of the requests a second."""
     return _lines(ANSWERS_COLUMNS, [_answers_row(one) for one in answers])
+
+
+def latencies_table(latencies: Sequence[Latencies]) -> str:
+    return _lines(LATENCIES_COLUMNS, [one.row for one in latencies])
 
 
 def _answers_row(one: Answers) -> tuple[str, ...]:
@@ -121,7 +127,13 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def write(path: Path, database: str, measurements: Sequence[Measurement], answers: Sequence[Answers]) -> None:
+def write(
+    path: Path,
+    database: str,
+    measurements: Sequence[Measurement],
+    answers: Sequence[Answers],
+    latencies: Sequence[Latencies],
+) -> None:
     """All samples, with what they were measured on."""
     facts = {
         "database": database,
@@ -135,6 +147,7 @@ def write(path: Path, database: str, measurements: Sequence[Measurement], answer
         "load_average": os.getloadavg(),
         "measurements": [asdict(one) for one in measurements],
         "answers": [asdict(one) for one in answers],
+        "latencies": [asdict(one) for one in latencies],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     _ = path.write_text(json.dumps(facts, indent=2) + "\n")

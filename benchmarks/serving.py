@@ -46,7 +46,8 @@ class Served:
 
     def __init__(self, port: int, token: str) -> None:
         self.port = port
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self.authorization = f"Bearer {token}"
+        self._headers = {"Authorization": self.authorization, "Content-Type": "application/json"}
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What one request is answered, of which nothing is measured."""
@@ -87,9 +88,10 @@ class Served:
 
 
 @contextmanager
-def served(site: Site, database_url: str) -> Iterator[Served]:
+def served(site: Site, database_url: str, **environment_too: str) -> Iterator[Served]:
     """The site on a new database, from its first answer on."""
-    environment = os.environ | {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": site.settings, "DEBUG": "false"}
+    own = {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": site.settings, "DEBUG": "false", **environment_too}
+    environment = os.environ | own
     token = subprocess.run(
         [sys.executable, "-c", site.prepare], check=True, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ).stdout.strip()
