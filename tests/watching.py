@@ -2,38 +2,54 @@
 
 import contextlib
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 
 @contextlib.contextmanager
-def watching(url: str, path: str, *, token: str | None = None, **headers: str) -> Iterator[ClientConnection]:
-    """A socket at a server's address; without a token and headers it says nothing of itself."""
+def watching(
+    url: str, path: str, *, token: str | None = None, is_slow: bool = False, **headers: str
+) -> Iterator[ClientConnection]:
+    """A socket at a server's address; without a token and headers it says nothing of itself.
+
+    A slow one takes little in advance.
+    """
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if token is not None:
         sent["Authorization"] = f"Bearer {token}"
     address = url.replace("http://", "ws://", 1) + path
-    with connect(address, additional_headers=sent, max_size=None, close_timeout=2) as socket:
-        yield socket
+    parts = urlsplit(url)
+    transport = socket.socket()
+    if is_slow:
+        # Before it connects, or it has no effect.
+        transport.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    transport.connect((parts.hostname, parts.port))
+    queue = 1 if is_slow else 16
+    with connect(
+        address, sock=transport, additional_headers=sent, max_size=None, max_queue=queue, close_timeout=2
+    ) as connection:
+        yield connection
 
 
-def messages(socket: ClientConnection, seconds: float = 30) -> Iterator[dict[str, Any]]:
+def messages(connection: ClientConnection, seconds: float = 30) -> Iterator[dict[str, Any]]:
     """Every message until the server closes."""
     with contextlib.suppress(ConnectionClosed):
         while True:
-            message = json.loads(socket.recv(timeout=seconds), parse_float=Decimal)
+            message = json.loads(connection.recv(timeout=seconds), parse_float=Decimal)
             assert message["v"] == 1
             yield message
 
 
-def closed_with(socket: ClientConnection, seconds: float = 10) -> tuple[int | None, list[dict[str, Any]]]:
+def closed_with(connection: ClientConnection, seconds: float = 10) -> tuple[int | None, list[dict[str, Any]]]:
     """The code with which the server closes, and what it said before."""
-    said = list(messages(socket, seconds))
-    return socket.protocol.close_code, said
+    said = list(messages(connection, seconds))
+    return connection.protocol.close_code, said
 
 
 class Picture:
@@ -65,9 +81,9 @@ class Picture:
             case _:
                 pass
 
-    def follow(self, socket: ClientConnection, seconds: float = 40) -> None:
+    def follow(self, connection: ClientConnection, seconds: float = 40) -> None:
         """Until the end."""
-        for message in messages(socket, seconds):
+        for message in messages(connection, seconds):
             self.take(message)
             if self.end is not None:
                 return

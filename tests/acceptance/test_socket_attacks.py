@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from tests.acceptance.test_sockets import NAP, Site, running_site
 from tests.eventually import eventually
 from tests.server import serving
-from tests.watching import closed_with, messages, watching
+from tests.watching import Picture, closed_with, messages, watching
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -202,15 +202,41 @@ edges:
 """
 
 
+def loud(nodes):
+    """A workflow whose journal has 8 kB for each node."""
+    keys = [f"n{number}" for number in range(nodes)]
+    tool = 'type: tool, tool: core.log, inputs: {message: "${{ input.text }}"}'
+    rows = "\n".join(f"  - {{key: {key}, {tool}}}" for key in keys)
+    return LOUD % (rows, "\n".join(f"  - {{from: start, to: {key}}}" for key in keys))
+
+
+def test_a_slow_client_is_told_to_come_back_and_misses_nothing(site):
+    workflow = site.workflow(loud(1500))
+    execution = site.run(workflow, {"input": {"text": "x" * 60_000}})
+    picture = Picture()
+    with site.watch(execution, is_slow=True) as socket:
+        assert next(messages(socket))["type"] == "hello"
+        # It reads nothing while 12 MB come.
+        eventually(
+            lambda: site.api("GET", f"/executions/{execution}/events?limit=1&after=4000").json()["items"], seconds=50
+        )
+        told = 0
+        for message in messages(socket):
+            if message["type"] == "resync_required":
+                told += 1
+                socket.send(json.dumps({"type": "resume", "after": picture.seq}))
+            picture.take(message)
+            if picture.end is not None:
+                break
+    assert told
+    assert picture.end == {"v": 1, "type": "end", "seq": picture.seq, "status": "completed"}
+
+
 def growth(shell, folder, application):
     """How many MiB twenty clients that read nothing cost a server, each of which asked for 3.5 MB."""
-    keys = [f"n{number}" for number in range(450)]
-    tool = 'type: tool, tool: core.log, inputs: {message: "${{ input.text }}"}'
-    nodes = "\n".join(f"  - {{key: {key}, {tool}}}" for key in keys)
-    edges = "\n".join(f"  - {{from: start, to: {key}}}" for key in keys)
     with serving(folder, shell.environment, application) as server:
         site = Site(server, shell)
-        execution = site.run(site.workflow(LOUD % (nodes, edges)), {"input": {"text": "x" * 60_000}})
+        execution = site.run(site.workflow(loud(450)), {"input": {"text": "x" * 60_000}})
         # What the engine and one that reads need is there before.
         with site.watch(execution, after=400) as socket:
             assert [message["type"] for message in messages(socket)][-1] == "end"

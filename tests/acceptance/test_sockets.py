@@ -285,6 +285,16 @@ def test_what_is_no_message_is_answered_with_what_is_wrong(site):
         assert closed_with(socket) == (4404, [])
 
 
+def test_a_socket_that_hears_nothing_hears_that_it_is_alive(site):
+    execution = site.run(site.workflow(NAP))
+    eventually(lambda: site.execution(execution)["nodes"][1]["status"] == "running")
+    with site.watch(execution) as socket:
+        for message in messages(socket):
+            if message["type"] == "heartbeat":
+                break
+    assert message == {"v": 1, "type": "heartbeat", "seq": site.execution(execution)["seq"]}
+
+
 def test_all_executions_that_somebody_may_see_are_followed_in_one_socket(any_site):
     any_site.user("other")
     theirs = any_site.token_of("other")
