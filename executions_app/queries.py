@@ -31,7 +31,10 @@ FULL_NODES_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFilter:
-    """`workflow` is an id or a name; `since` is inclusive, `until` exclusive, both of the acceptance."""
+    """`workflow` is an id or a name; `since` is inclusive, `until` exclusive, both of the acceptance.
+
+    `started_by` is the id of a user. `search` is the beginning of an id, or a part of a workflow's name.
+    """
 
     status: Sequence[ExecutionStatus] = ()
     workflow: str | None = None
@@ -39,6 +42,8 @@ class ExecutionFilter:
     since: datetime | None = None
     until: datetime | None = None
     label: str | None = None
+    started_by: int | None = None
+    search: str | None = None
 
 
 def execution_for(user: Account, text: str) -> WorkflowExecution:
@@ -49,19 +54,24 @@ def execution_for(user: Account, text: str) -> WorkflowExecution:
     return execution
 
 
-def executions_page(user: Account, wanted: ExecutionFilter, limit: int, cursor: str | None) -> Page[WorkflowExecution]:
-    """The newest first. Raises `InvalidCursor`."""
+def executions_page(
+    user: Account, wanted: ExecutionFilter, limit: int, cursor: str | None, *, with_data: bool = True
+) -> Page[WorkflowExecution]:
+    """The newest first; without data what they were given and what they gave is not read. Raises `InvalidCursor`."""
 
     def visible(rows: QuerySet[WorkflowExecution], count: int) -> QuerySet[WorkflowExecution]:
         seen = rows & WorkflowExecution.objects.visible_to(user)
-        if wanted.workflow is not None and not _is_id(wanted.workflow):
-            return seen.filter(pk__in=newest_of_versions(_versions(wanted.workflow), seen, count))
-        if wanted.workflow is not None or set(wanted.status) in RARE or user.pk is None or sees_everything(user):
+        versions = _versions_of(wanted)
+        if versions is not None:
+            return seen.filter(pk__in=newest_of_versions(versions, seen, count))
+        in_order = wanted.workflow is not None or set(wanted.status) in RARE or _id_range(wanted.search) is not None
+        if in_order or user.pk is None or (sees_everything(user) and wanted.started_by is None):
             # An index has them in this order.
             return seen
         return seen.filter(pk__in=newest_for(user.pk, Workflow.objects.visible_to(user), rows, count))
 
-    return page_of(_listed().filter(_matching(wanted)), ("-created_at", "-id"), limit, cursor, visible)
+    rows = _listed() if with_data else _listed().defer("input", "output")
+    return page_of(rows.filter(_matching(wanted)), ("-created_at", "-id"), limit, cursor, visible)
 
 
 def _matching(wanted: ExecutionFilter) -> Q:
@@ -73,7 +83,7 @@ def _matching(wanted: ExecutionFilter) -> Q:
         found &= Q(status__in=wanted.status)
     if wanted.workflow is not None:
         by_id = _is_id(wanted.workflow)
-        found &= Q(workflow_id=wanted.workflow) if by_id else Q(version__in=_versions(wanted.workflow))
+        found &= Q(workflow_id=wanted.workflow) if by_id else Q(version__in=_named(wanted.workflow))
     if wanted.trigger_type is not None:
         found &= Q(trigger_type=wanted.trigger_type)
     if wanted.since is not None:
@@ -82,11 +92,40 @@ def _matching(wanted: ExecutionFilter) -> Q:
         found &= Q(created_at__lt=wanted.until)
     if wanted.label is not None:
         found &= Q(labels__has_item=wanted.label)
+    if wanted.started_by is not None:
+        found &= Q(started_by=wanted.started_by)
+    if wanted.search:
+        ids = _id_range(wanted.search)
+        found &= Q(version__in=_named_like(wanted.search)) if ids is None else Q(pk__range=ids)
     return found
 
 
-def _versions(name: str) -> QuerySet[WorkflowVersion]:
+def _versions_of(wanted: ExecutionFilter) -> QuerySet[WorkflowVersion] | None:
+    """The versions whose executions are wanted, where names are asked for."""
+    if wanted.workflow is not None:
+        return None if _is_id(wanted.workflow) else _named(wanted.workflow)
+    return _named_like(wanted.search) if wanted.search and _id_range(wanted.search) is None else None
+
+
+def _named(name: str) -> QuerySet[WorkflowVersion]:
     return WorkflowVersion.objects.filter(name=name)
+
+
+def _named_like(part: str) -> QuerySet[WorkflowVersion]:
+    return WorkflowVersion.objects.filter(name__icontains=part)
+
+
+_DIGITS_OF_ID = 32
+# Fewer digits may as well be a word.
+_LEAST_DIGITS = 8
+
+
+def _id_range(text: str | None) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """The first and the last id that begin so; None for what is no beginning of an id."""
+    digits = (text or "").strip().replace("-", "").lower()
+    if not _LEAST_DIGITS <= len(digits) <= _DIGITS_OF_ID or set(digits) - set("0123456789abcdef"):
+        return None
+    return uuid.UUID(digits.ljust(_DIGITS_OF_ID, "0")), uuid.UUID(digits.ljust(_DIGITS_OF_ID, "f"))
 
 
 def _is_id(text: str) -> bool:

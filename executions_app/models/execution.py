@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, override
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from executions_app.engine.states import TERMINAL_EXECUTION, ExecutionStatus
 from workflows_app.dag.types import JsonObject, JsonValue, Scheduling
@@ -113,6 +114,9 @@ class WorkflowExecution(models.Model):
         logs: RelatedManager[ExecutionLog]
 
     class Meta:
+        verbose_name = gettext_lazy("execution")
+        verbose_name_plural = gettext_lazy("executions")
+        permissions = [("view_system", "Can look after the engine on the system page")]
         ordering = ["-created_at", "-id"]
         # Those of foreign keys are of more use with what follows them; those of a status that is rare, or soon over,
         # cost little. Each has one status: SQLite does not see that a status is among several.
