@@ -35,6 +35,20 @@ def check_market_data(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage
     ]
 
 
+def check_demo(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    path = workflow_settings().demo
+    if path is None or path.is_dir():
+        return []
+    return [
+        Error(
+            f"PASTETRADER['DEMO'] is {path}, which is not a folder.",
+            hint="Name a folder with workflow documents (*.yaml), or leave the setting out.",
+            id="pastetrader.E007",
+        )
+    ]
+
+
 def not_positive(names: Iterable[str]) -> Sequence[CheckMessage]:
     """An error for each of these settings that is something else than a positive number."""
     configured = getattr(settings, "PASTETRADER", {})
@@ -83,4 +97,5 @@ def check_sizes(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
 
 def register_checks() -> None:
     _ = register(check_market_data)
+    _ = register(check_demo)
     _ = register(check_sizes)

@@ -13,6 +13,8 @@ from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
 class WorkflowSettings:
     # A CSV file with the columns Ticker, Date and Close for `market.prices`; None: the bundled one.
     market_data: Path | None
+    # A folder of documents that a user without workflows is offered; None: nothing is offered.
+    demo: Path | None
     # The largest workflow.
     sizes: Sizes
     # The longest body of a request, the longest body that is a document, and the levels that either may have.
@@ -27,8 +29,10 @@ class WorkflowSettings:
 def workflow_settings() -> WorkflowSettings:
     configured = getattr(settings, "PASTETRADER", {})
     market_data = configured.get("MARKET_DATA")
+    demo = configured.get("DEMO")
     return WorkflowSettings(
         market_data=Path(market_data) if market_data else None,
+        demo=Path(demo) if demo else None,
         sizes=Sizes(
             nodes=int(configured.get("MAX_NODES", DEFAULT_SIZES.nodes)),
             edges=int(configured.get("MAX_EDGES", DEFAULT_SIZES.edges)),

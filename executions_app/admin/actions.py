@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class ChosenActionForm(ActionForm):
     """Only rows that were ticked: nobody counts all that a filter finds, so nobody can mean them."""
 
-    select_across = BooleanField(required=False, disabled=True, initial=False, widget=HiddenInput())
+    select_across = BooleanField(label="", required=False, disabled=True, initial=False, widget=HiddenInput())
 
 
 class ExecutionActions(AuditedAdmin[WorkflowExecution]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast, override
 
 from django.contrib import admin
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.formats import date_format, time_format
 from django.utils.html import format_html, format_html_join
@@ -17,13 +17,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from executions_app.admin.actions import ExecutionActions
+from executions_app.admin.board import board_urls
 from executions_app.admin.changelist import ExecutionList
 from executions_app.admin.filters import FieldsFilter, MineFilter, PeriodFilter, StatusFilter
+from executions_app.admin.system import system_urls
 from executions_app.engine.states import ExecutionStatus
 from executions_app.listing import elapsed_ms, visible_executions
 from executions_app.models import WorkflowExecution
+from executions_app.templatetags.executions import why
 from workflows_app.templatetags.pastetrader import duration, status_mark
-from workflows_app.wording import reason_word
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,24 +36,23 @@ if TYPE_CHECKING:
 
 # The bar of a duration: this long, with the mark of what is usual in its middle.
 _BAR = 60
-# A line of a table is no place for more of an error.
-_NOTE = 120
 
 
 @admin.register(WorkflowExecution)
 class ExecutionAdmin(ExecutionActions):
     """What a user may see, the newest first; what happened is never changed here."""
 
-    list_display = ("state", "workflow_name", "accepted", "took", "by", "tags", "note")
-    list_display_links = ("workflow_name",)
+    list_display = ("state", "subject", "acceptance", "took", "tags")
+    list_display_links = None
     list_filter = (StatusFilter, PeriodFilter, MineFilter, FieldsFilter)
     search_fields = ("id",)
     search_help_text = gettext_lazy("The beginning of an id, or a part of a workflow's name.")
     sortable_by = ()
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     change_list_template = "executions_app/execution_list.html"
-    fields = ("state", "workflow_name", "accepted", "by", "note")
+    fields = ("state", "subject", "acceptance")
     readonly_fields = fields
 
     @override
@@ -61,6 +62,10 @@ class ExecutionAdmin(ExecutionActions):
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowExecution]:
         return visible_executions(cast("User", request.user))
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        return [*board_urls(self.admin_site), *system_urls(self.admin_site), *super().get_urls()]
 
     @override
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -96,15 +101,20 @@ class ExecutionAdmin(ExecutionActions):
         )
 
     @admin.display(description=gettext_lazy("workflow"))
-    def workflow_name(self, execution: WorkflowExecution) -> str:
-        version = execution.version
-        if version.number is None:
-            return version.name
-        return _("%(name)s, version %(number)s") % {"name": version.name, "number": version.number}
+    def subject(self, execution: WorkflowExecution) -> SafeString:
+        number = execution.version.number
+        note = why(execution)
+        return format_html(
+            '<a class="pt-subject" href="{}">{}</a>{}{}',
+            reverse("admin:executions_app_workflowexecution_change", args=[execution.pk], current_app=self._site),
+            execution.version.name,
+            "" if number is None else format_html(' <span class="pt-quiet">{}</span>', _("version %s") % number),
+            format_html('<span class="pt-note" title="{}">{}</span>', note, note) if note else "",
+        )
 
     @admin.display(description=gettext_lazy("accepted"))
-    def accepted(self, execution: WorkflowExecution) -> SafeString:
-        return moment_mark(execution.created_at)
+    def acceptance(self, execution: WorkflowExecution) -> SafeString:
+        return format_html('{}<span class="pt-by">{}</span>', moment_mark(execution.created_at), whose(execution))
 
     @admin.display(description=gettext_lazy("duration"))
     def took(self, execution: WorkflowExecution) -> SafeString | str:
@@ -120,40 +130,37 @@ class ExecutionAdmin(ExecutionActions):
             duration_bar(ms, usual) if usual is not None else "",
         )
 
-    @admin.display(description=gettext_lazy("started by"))
-    def by(self, execution: WorkflowExecution) -> str:
-        user = execution.started_by
-        name = _("command line") if user is None and execution.trigger_type == "manual" else user and str(user)
-        return ", ".join(filter(None, [name, "" if execution.trigger_type == "manual" else execution.trigger_type]))
-
     @admin.display(description=gettext_lazy("labels"))
     def tags(self, execution: WorkflowExecution) -> SafeString:
-        here = reverse("admin:executions_app_workflowexecution_changelist", current_app=self.admin_site.name)
+        here = reverse("admin:executions_app_workflowexecution_changelist", current_app=self._site)
         links = ((f"{here}?{urlencode({'label': label})}", label) for label in execution.labels)
         return format_html_join(" ", '<a class="pt-label" href="{}">{}</a>', links)
 
-    @admin.display(description=gettext_lazy("why"))
-    def note(self, execution: WorkflowExecution) -> SafeString | str:
-        text = why(execution)
-        if len(text) <= _NOTE:
-            return text
-        return format_html('<span title="{}">{}…</span>', text, text[:_NOTE].rstrip())
+    @property
+    def _site(self) -> str:
+        return self.admin_site.name
 
 
-def why(execution: WorkflowExecution) -> str:
-    """In one line what ended an execution early; empty where nothing did."""
-    if execution.error is not None:
-        node = execution.error.get("node")
-        return " ".join(f"{f'{node}: ' if node else ''}{execution.error.get('message', '')}".split())
-    reason = reason_word(execution.reason)
-    return f"{reason}: {execution.cancel_reason}" if reason and execution.cancel_reason else reason
+def whose(execution: WorkflowExecution) -> str:
+    """Who or what began it."""
+    if execution.trigger_type != "manual":
+        return _("by %(who)s") % {"who": ", ".join(filter(None, [execution.trigger_type, _name(execution)]))}
+    return _("by %(who)s") % {"who": _name(execution) or _("the command line")}
+
+
+def _name(execution: WorkflowExecution) -> str:
+    return "" if execution.started_by is None else str(execution.started_by)
 
 
 def moment_mark(at: datetime) -> SafeString:
     """A time of day with its seconds, in the zone and the language of whoever looks."""
     local = timezone.localtime(at)
-    text = f"{date_format(local, 'SHORT_DATE_FORMAT')} {time_format(local, 'H:i:s')}"
-    return format_html('<time class="pt-moment" datetime="{}">{}</time>', local.isoformat(), text)
+    return format_html(
+        '<time class="pt-moment" datetime="{}">{} {}</time>',
+        local.isoformat(),
+        format_html("<span>{}</span>", date_format(local, "SHORT_DATE_FORMAT")),
+        format_html("<span>{}</span>", time_format(local, "H:i:s")),
+    )
 
 
 def duration_bar(ms: Decimal, usual: Decimal) -> SafeString:

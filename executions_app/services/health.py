@@ -40,9 +40,14 @@ def work_under_way() -> Work:
     return Work(executions=under_way(), tool_threads=threads.pool.threads, abandoned_threads=threads.pool.overdue)
 
 
-def backlog() -> Backlog:
+def without_engine() -> Q:
+    """Of running executions: those that no engine has had for longer than another one needs to find them."""
     patience = timedelta(seconds=2 * execution_settings().scan_seconds)
-    late = Q(lease_until__isnull=True) | Q(lease_until__lt=querysets.now() - patience)
+    return Q(lease_until__isnull=True) | Q(lease_until__lt=querysets.now() - patience)
+
+
+def backlog() -> Backlog:
+    late = without_engine()
     # One status at a time: each has an index of its own.
     executions = WorkflowExecution.objects.order_by()
     pending = executions.filter(status="pending").aggregate(number=Count("*"), oldest=Min("created_at"))

@@ -178,4 +178,7 @@ LOGGING = {
 
 # Everything of ours. Each app reads its part when it needs it (`conf.py`) and checks it (`manage.py check`).
 # docs/settings.md lists all.
-PASTETRADER: dict[str, Any] = {"METRICS_TOKEN": os.environ.get("METRICS_TOKEN", "")}
+PASTETRADER: dict[str, Any] = {
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
+    "DEMO": BASE_DIR / "demo",
+}
