@@ -26,12 +26,8 @@ demo: demo-data ## set everything up and run the demo workflow on real prices
 	@$(MANAGE) run_workflow rsi-screen
 
 .PHONY: serve
-serve: demo-data var/demo_password ## the same set-up, then daphne on :8000 with the admin and a demo user
-	@DJANGO_SUPERUSER_PASSWORD="$$(cat var/demo_password)" $(MANAGE) createsuperuser --noinput \
-		--username demo --email demo@localhost >var/createsuperuser.log 2>&1 \
-		|| grep -q 'already taken' var/createsuperuser.log || { cat var/createsuperuser.log >&2; exit 1; }
-	@echo "PasteTrader is at http://$(HOST):$(PORT)/admin/ (user demo, password $$(cat var/demo_password))"
-	@exec .venv/bin/daphne -b $(HOST) -p $(PORT) pastetrader.asgi:application
+serve: sync ## the same set-up, then daphne on :8000 with the admin and a demo user
+	@exec $(PYTHON) -m pastetrader.serve --host $(HOST) --port $(PORT)
 
 .PHONY: test
 test: sync ## set everything up and run every test: all on SQLite, what needs a database on PostgreSQL again
@@ -89,7 +85,3 @@ $(SYNCED): pyproject.toml uv.lock .python-version | $(UV)
 demo-data: sync
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) import_workflow demo/*.yaml
-
-var/demo_password:
-	@mkdir -p var
-	@umask 077; $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(12))' >$@

@@ -114,7 +114,21 @@ async function ask(url) {
   const answer = await fetch(url, { headers: { "X-Live": "1" }, credentials: "same-origin" });
   // A redirect is the login page.
   if (!answer.ok || answer.redirected) throw new Unanswered();
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  const part = new DOMParser().parseFromString(await answer.text(), "text/html");
+  noteClocks(part);
+  return part;
+}
+
+/** When it was that the server said how long something has been running. @type {WeakMap<Element, number>} */
+const told = new WeakMap();
+
+/** @param {ParentNode} inside @returns {HTMLElement[]} */
+function noteClocks(inside) {
+  const clocks = /** @type {HTMLElement[]} */ ([...inside.querySelectorAll("[data-elapsed]")]);
+  for (const clock of clocks) {
+    if (!told.has(clock)) told.set(clock, performance.now());
+  }
+  return clocks;
 }
 
 /** @param {ParentNode} inside @returns {Map<string, HTMLTableRowElement>} */
@@ -147,7 +161,7 @@ function renew(row, fresh) {
 function keepList(list) {
   const offer = /** @type {HTMLElement} */ (list.querySelector(".pt-news"));
   const button = /** @type {HTMLButtonElement} */ (offer.querySelector("button"));
-  const told = /** @type {HTMLElement} */ (list.querySelector("#pt-told"));
+  const voice = /** @type {HTMLElement} */ (list.querySelector("#pt-told"));
   /** @type {Document | null} */
   let latest = null;
 
@@ -165,7 +179,7 @@ function keepList(list) {
       else fresh += 1;
     }
     if (!("first" in list.dataset)) return;
-    if (fresh && offer.hidden) told.textContent = worded(told, fresh);
+    if (fresh && offer.hidden) voice.textContent = worded(voice, fresh);
     offer.hidden = fresh === 0;
     button.textContent = worded(button, fresh);
   });
@@ -188,7 +202,7 @@ function keepList(list) {
     if (pages) document.querySelector("#pt-pages")?.replaceWith(document.adoptNode(pages));
     rebindActions(next);
     offer.hidden = true;
-    told.textContent = "";
+    voice.textContent = "";
     for (const [id, row] of rowsOf(next)) {
       if (!before.has(id)) row.classList.add("pt-changed");
     }
@@ -245,17 +259,15 @@ function keepBoard(board) {
   return { hear: refresh, refresh };
 }
 
-/** Count the time of what runs; each element's clock begins when it is first seen. */
+/** Count the time of what runs. */
 function tick() {
   const words = JSON.parse(document.getElementById("pt-words")?.textContent ?? "null");
   if (!words) return;
-  /** @type {WeakMap<Element, number>} */
-  const born = new WeakMap();
+  noteClocks(document);
   setInterval(() => {
-    for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-elapsed]"))) {
-      if (!born.has(element)) born.set(element, performance.now());
-      const ms = Number(element.dataset.elapsed) + performance.now() - (born.get(element) ?? 0);
-      element.textContent = duration(ms, words);
+    for (const clock of noteClocks(document)) {
+      const ms = Number(clock.dataset.elapsed) + performance.now() - (told.get(clock) ?? 0);
+      clock.textContent = duration(ms, words);
     }
   }, 1000);
 }
@@ -286,6 +298,7 @@ function begin() {
       state.hidden = false;
       state.textContent = (open ? state.dataset.on : state.dataset.off) ?? "";
       state.classList.toggle("pt-running", open);
+      state.classList.toggle("pt-quiet", !open);
     },
   );
   tick();
