@@ -54,8 +54,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         sys.exit(
-            f"Port {port} of {host} cannot be used: {(error.strerror or str(error)).lower()}. "
-            "Stop what uses it, or choose another one: make serve PORT=8001."
+            f"Port {port} of {host} cannot be used: {os.strerror(error.errno or 0).lower()}. "
+            f"Stop what uses it, or choose another one, such as PORT={port + 1}."
         )
 
 
