@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from executions_app.admin.actions import ExecutionActions
 from executions_app.admin.board import board_urls
 from executions_app.admin.changelist import ExecutionList
-from executions_app.admin.filters import FieldsFilter, MineFilter, PeriodFilter, StatusFilter
+from executions_app.admin.filters import FieldsFilter, MineFilter, PeriodFilter, StatusFilter, trigger_word
 from executions_app.admin.system import system_urls
 from executions_app.engine.states import ExecutionStatus
 from executions_app.listing import elapsed_ms, visible_executions
@@ -69,7 +69,12 @@ class ExecutionAdmin(ExecutionActions):
 
     @override
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        words = {"title": _("Executions"), "subtitle": None, "statuses": [str(status) for status in ExecutionStatus]}
+        words: dict[str, object] = {
+            "title": _("Executions"),
+            "subtitle": None,
+            "statuses": list(ExecutionStatus),
+            "sees_system": cast("User", request.user).has_perm("executions_app.view_system"),
+        }
         response = super().changelist_view(request, {**words, **(extra_context or {})})
         if "X-Live" in request.headers and isinstance(response, TemplateResponse):
             # Not the whole page: it would also use up the messages for the next one.
@@ -108,7 +113,7 @@ class ExecutionAdmin(ExecutionActions):
             '<a class="pt-subject" href="{}">{}</a>{}{}',
             reverse("admin:executions_app_workflowexecution_change", args=[execution.pk], current_app=self._site),
             execution.version.name,
-            "" if number is None else format_html(' <span class="pt-quiet">{}</span>', _("version %s") % number),
+            "" if number is None else format_html(' <span class="pt-quiet">{}</span>', _("v%s") % number),
             format_html('<span class="pt-note" title="{}">{}</span>', note, note) if note else "",
         )
 
@@ -125,7 +130,7 @@ class ExecutionAdmin(ExecutionActions):
         is_open = not execution.is_finished
         return format_html(
             '<span class="pt-duration"{}>{}</span>{}',
-            format_html(' data-elapsed="{}"', ms) if is_open else "",
+            format_html(' data-elapsed="{}" data-usual="{}"', ms, usual or "") if is_open else "",
             duration(ms),
             duration_bar(ms, usual) if usual is not None else "",
         )
@@ -144,7 +149,9 @@ class ExecutionAdmin(ExecutionActions):
 def whose(execution: WorkflowExecution) -> str:
     """Who or what began it."""
     if execution.trigger_type != "manual":
-        return _("by %(who)s") % {"who": ", ".join(filter(None, [execution.trigger_type, _name(execution)]))}
+        return _("by %(who)s") % {
+            "who": ", ".join(filter(None, [trigger_word(execution.trigger_type), _name(execution)]))
+        }
     return _("by %(who)s") % {"who": _name(execution) or _("the command line")}
 
 

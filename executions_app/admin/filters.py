@@ -24,8 +24,18 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
+_TRIGGERS = {
+    "manual": gettext_lazy("manual"),
+    "schedule": gettext_lazy("schedule"),
+    "webhook": gettext_lazy("webhook"),
+}
 _SPAN = re.compile(r"(\d{1,4})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def trigger_word(trigger: str) -> str:
+    """What began an execution, in the language of whoever looks."""
+    return str(_TRIGGERS.get(trigger, trigger))
 
 
 def filter_of(request: HttpRequest) -> ExecutionFilter:
@@ -165,7 +175,7 @@ class FieldsFilter(admin.ListFilter):
             "workflows": options,
             "label": chosen["label"],
             "trigger_type": trigger,
-            "triggers": sorted({"manual", "schedule", "webhook", trigger or "manual"}),
+            "triggers": [(one, trigger_word(one)) for one in sorted({*_TRIGGERS, trigger} - {""})],
             "since": since if parse_day(since) else "",
             "span": since if _SPAN.fullmatch(since) else "",
             "until": chosen["until"],

@@ -15,6 +15,7 @@ const SOCKET = "/ws/executions/";
 const PAUSE = 1000;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30000;
+const BAR = 60;
 // Close codes after which another try would end the same way.
 const REFUSED = new Set([4401, 4403, 4404]);
 
@@ -64,6 +65,15 @@ export function duration(ms, words) {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return fill(words.minutes, { minutes, seconds: String(seconds % 60).padStart(2, "0") });
   return fill(words.hours, { hours: Math.floor(minutes / 60), minutes: String(minutes % 60).padStart(2, "0") });
+}
+
+/**
+ * The length of a duration's bar, as the server draws it: what is usual reaches the middle of BAR.
+ * @param {number} ms
+ * @param {number} usual
+ */
+export function barLength(ms, usual) {
+  return Math.max(1, Math.min(BAR, Math.round((ms / usual) * (BAR / 2))));
 }
 
 /**
@@ -150,6 +160,7 @@ function renew(row, fresh) {
   [...row.cells].forEach((cell, number) => {
     const next = cells[number];
     if (!next || cell.classList.contains("action-checkbox") || cell.innerHTML === next.innerHTML) return;
+    // Its time is counted here.
     if (cell.querySelector("[data-elapsed]") && next.querySelector("[data-elapsed]")) return;
     const focused = cell.contains(document.activeElement);
     cell.replaceWith(document.adoptNode(next));
@@ -268,6 +279,8 @@ function tick() {
     for (const clock of noteClocks(document)) {
       const ms = Number(clock.dataset.elapsed) + performance.now() - (told.get(clock) ?? 0);
       clock.textContent = duration(ms, words);
+      const bar = clock.parentElement?.querySelector(".pt-bar-took");
+      if (bar && clock.dataset.usual) bar.setAttribute("width", String(barLength(ms, Number(clock.dataset.usual))));
     }
   }, 1000);
 }
