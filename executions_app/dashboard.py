@@ -95,7 +95,7 @@ def dashboard_for(user: Account) -> Dashboard:
     running = _part(user, ExecutionFilter(status=[ExecutionStatus.RUNNING]), RUNNING)
     since = querysets.now() - FAILED_SINCE
     failed = _part(user, ExecutionFilter(status=[ExecutionStatus.FAILED], since=since), FAILED)
-    waiting = WorkflowExecution.objects.visible_to(user).filter(status=ExecutionStatus.PENDING)
+    waiting = WorkflowExecution.objects.visible_to(user, one_by_one=True).filter(status=ExecutionStatus.PENDING)
     workflows = recent_workflows(user)
     first = waiting.order_by("created_at", "id").values_list("created_at", flat=True).first()
     return Dashboard(
@@ -117,7 +117,7 @@ def _part(user: Account, wanted: ExecutionFilter, limit: int) -> Part:
     page = rows_page(user, wanted, limit, None)
     if page.next is None:
         return Part(rows=page.items, count=len(page.items))
-    found = WorkflowExecution.objects.visible_to(user).filter(status=wanted.status[0])
+    found = WorkflowExecution.objects.visible_to(user, one_by_one=True).filter(status=wanted.status[0])
     if wanted.since is not None:
         found = found.filter(created_at__gte=wanted.since)
     return Part(rows=page.items, count=found.order_by()[: MOST + 1].count())

@@ -60,11 +60,11 @@ def executions_page(
     """The newest first; without data what they were given and what they gave is not read. Raises `InvalidCursor`."""
 
     def visible(rows: QuerySet[WorkflowExecution], count: int) -> QuerySet[WorkflowExecution]:
-        seen = rows & WorkflowExecution.objects.visible_to(user)
+        in_order = wanted.workflow is not None or set(wanted.status) in RARE or _id_range(wanted.search) is not None
+        seen = rows & WorkflowExecution.objects.visible_to(user, one_by_one=in_order)
         versions = _versions_of(wanted)
         if versions is not None:
             return seen.filter(pk__in=newest_of_versions(versions, seen, count))
-        in_order = wanted.workflow is not None or set(wanted.status) in RARE or _id_range(wanted.search) is not None
         if in_order or user.pk is None or (sees_everything(user) and wanted.started_by is None):
             # An index has them in this order.
             return seen

@@ -194,6 +194,7 @@ def _leases() -> Sequence[Lease]:
 
 
 def _stuck(user: Account) -> Sequence[WorkflowExecution]:
-    late = WorkflowExecution.objects.visible_to(user).filter(without_engine(), status=ExecutionStatus.RUNNING)
+    running = WorkflowExecution.objects.visible_to(user, one_by_one=True).filter(status=ExecutionStatus.RUNNING)
+    late = running.filter(without_engine())
     versions = Prefetch("version", queryset=WorkflowVersion.objects.defer("plan"))
     return list(late.defer("input", "output").prefetch_related(versions).order_by("-created_at", "-id")[:LISTED])

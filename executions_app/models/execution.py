@@ -32,13 +32,22 @@ else:
 class ExecutionManager(_ExecutionManagerBase):
     """Executions, and those of them that exist for a user."""
 
-    def visible_to(self, user: Account) -> models.QuerySet[WorkflowExecution]:
-        """Those of visible workflows; where there is no workflow (any more), those that the user started."""
+    def visible_to(self, user: Account, *, one_by_one: bool = False) -> models.QuerySet[WorkflowExecution]:
+        """Those of visible workflows; where there is no workflow (any more), those that the user started.
+
+        `one_by_one` is for what another condition finds: each row is asked about. Without statistics SQLite would
+        rather look up all that the user may see.
+        """
         if sees_everything(user):
             return self.all()
         if not user.is_active:
             return self.none()
-        shared = models.Q(workflow_id__in=Workflow.objects.visible_to(user).order_by().values("pk"))
+        workflows = Workflow.objects.visible_to(user).order_by()
+        shared = (
+            models.Q(models.Exists(workflows.filter(pk=models.OuterRef("workflow_id"))))
+            if one_by_one
+            else models.Q(workflow_id__in=workflows.values("pk"))
+        )
         left = ~models.Exists(Workflow.objects.filter(pk=models.OuterRef("workflow_id")))
         return self.filter(shared | (models.Q(started_by=user.pk) & left))
 

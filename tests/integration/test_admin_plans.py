@@ -2,7 +2,9 @@
 
 import pytest
 
+from executions_app.engine.states import ExecutionStatus
 from executions_app.models.querysets import EXECUTIONS
+from executions_app.queries import ExecutionFilter, executions_page
 from tests.integration.plans import Read, statements
 from tests.integration.staff import LIST, SYSTEM, VIEW, browser, ids_of, text_of
 from tests.integration.test_query_plans import _recorder_is_stopped, counted, history, used, whole
@@ -69,6 +71,15 @@ def test_who_sees_everything_reads_from_the_newest_on(seen, query):
 @pytest.mark.parametrize("query", ["", "status=completed", "label=rare"])
 def test_who_sees_some_workflows_reads_no_others(seen, who, query):
     assert whole(seen(who, f"{LIST}?{query}")) == []
+
+
+@pytest.mark.parametrize("status", ["pending", "running", "failed", "cancelled"])
+@pytest.mark.parametrize("who", ["ada", "bob", "cyd"])
+def test_of_what_is_rare_each_is_asked_about_and_nothing_else(counted, who, status):
+    wanted = ExecutionFilter(status=[ExecutionStatus(status)])
+    with statements() as sent:
+        executions_page(getattr(counted, who), wanted, 50, None)
+    assert used(sent) == {f"execution_{status}"}
 
 
 @pytest.mark.parametrize("who", ["root", "bob"])
