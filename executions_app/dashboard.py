@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch
-
 from executions_app.conf import execution_settings
 from executions_app.dispatch.inline import Vitality, vitality
-from executions_app.engine.states import ExecutionStatus
+from executions_app.engine.states import TERMINAL_EXECUTION, ExecutionStatus
 from executions_app.listing import elapsed_ms, rows_page
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.newest import newest_of_each
 from executions_app.queries import ExecutionFilter
 from executions_app.services.health import work_under_way
-from workflows_app.models import Workflow, WorkflowVersion
+from executions_app.workflow_runs import Run, newest_runs
+from workflows_app.models import Workflow
 
 if TYPE_CHECKING:
     from workflows_app.models.access import Account
@@ -53,11 +52,11 @@ class Recent:
     """A workflow with its last runs, the oldest of them first."""
 
     workflow: Workflow
-    runs: Sequence[WorkflowExecution]
+    runs: Sequence[Run]
 
     @property
     def ended(self) -> int:
-        return sum(run.is_finished for run in self.runs)
+        return sum(run.status in TERMINAL_EXECUTION for run in self.runs)
 
     @property
     def completed(self) -> int:
@@ -128,14 +127,10 @@ def recent_workflows(user: Account) -> Sequence[Recent]:
     newest = WorkflowExecution.objects.order_by("-created_at", "-id")
     latest = newest_of_each(Workflow.objects.visible_to(user), newest, 1)
     ran = WorkflowExecution.objects.filter(pk__in=latest).order_by("-created_at", "-id")
-    ids = list(ran.values_list("workflow_id", flat=True)[:WORKFLOWS])
+    ids = [id_ for id_ in ran.values_list("workflow_id", flat=True)[:WORKFLOWS] if id_ is not None]
     if not ids:
         return []
-    own = WorkflowExecution.objects.filter(pk__in=newest_of_each(Workflow.objects.filter(pk__in=ids), newest, RUNS))
-    versions = Prefetch("version", queryset=WorkflowVersion.objects.defer("plan"))
-    runs: dict[object, list[WorkflowExecution]] = {id_: [] for id_ in ids}
-    for run in own.defer("input", "output").prefetch_related(versions).order_by("created_at", "id"):
-        runs[run.workflow_id].append(run)
+    runs = newest_runs(ids, RUNS)
     workflows = Workflow.objects.filter(pk__in=ids).defer("head", "problems").in_bulk()
     # One may have been deleted since.
-    return [Recent(workflow=workflows[id_], runs=runs[id_]) for id_ in ids if id_ in workflows]
+    return [Recent(workflow=workflows[id_], runs=runs.get(id_, [])) for id_ in ids if id_ in workflows]

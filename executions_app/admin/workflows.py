@@ -14,12 +14,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from executions_app.admin.bars import bars_of, execution_url
 from executions_app.admin.run_form import RunForm
 from executions_app.queries import execution_for
 from executions_app.services.batch import start_each
 from executions_app.services.errors import ExecutionNotFound, InvalidInput, NeedsInput, RunError
 from executions_app.services.start import Accepted, StartRequest, start
+from executions_app.templatetags.bars import bars_of, execution_url
 from executions_app.workflow_runs import last_given, median_ms, newest_runs, run_rows
 from workflows_app.admin import WorkflowAdmin
 from workflows_app.admin.frame import Button, url_of, user_of

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django import template
 from django.template import Context
-from django.utils.formats import date_format
 from django.utils.html import json_script
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from executions_app.dashboard import dashboard_for
 from executions_app.listing import elapsed_ms
 from workflows_app.services.demo import demo_files
-from workflows_app.templatetags.pastetrader import duration
-from workflows_app.wording import reason_word, status_word
+from workflows_app.wording import reason_word
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -65,13 +62,6 @@ def dashboard_context(user: User) -> dict[str, Any]:
 def elapsed(execution: WorkflowExecution) -> Decimal | None:
     """Milliseconds that it took, or that it has been running."""
     return elapsed_ms(execution)
-
-
-@register.filter
-def in_short(execution: WorkflowExecution) -> str:
-    """A run in a few words: what became of it, when, and how long it took."""
-    at = date_format(localtime(execution.created_at), "SHORT_DATETIME_FORMAT")
-    return ", ".join(filter(None, [status_word(execution.status), at, duration(elapsed_ms(execution))]))
 
 
 @register.filter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from django import template
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from executions_app.workflow_runs import Run
 
 
+register = template.Library()
+
+
 def execution_url(execution_id: uuid.UUID) -> str:
     return reverse("admin:executions_app_workflowexecution_change", args=[execution_id])
 
 
+@register.simple_tag
 def bars_of(runs: Sequence[Run]) -> SafeString:
     """The newest at the right; a dash where nothing has run."""
     if not runs:
