@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -154,7 +155,9 @@ SECURE_CSP: dict[str, list[str]] = {
     "frame-ancestors": [CSP.NONE],
 }
 
-LANGUAGE_CODE = "en-us"
+LANGUAGE_CODE = "en"
+# As the browser asks for, until somebody chooses in the head of a page.
+LANGUAGES = [("en", "English"), ("ko", "Korean")]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

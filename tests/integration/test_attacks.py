@@ -21,7 +21,7 @@ from workflows_app.services.tokens import bearer_of, create_token
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # What is at the root of the site besides the admin and the API, and what anybody is answered there.
-OPEN = {"": 302, "livez": 200, "readyz": 200, "metrics": 200, "admin/login/": 200}
+OPEN = {"": 302, "language/": 302, "livez": 200, "readyz": 200, "metrics": 200, "admin/login/": 200}
 # Pages of the admin that know nobody.
 KNOWS_NOBODY = {"admin/logout/", "admin/jsi18n/"}
 
