@@ -110,8 +110,8 @@ def _picture(version_id: uuid.UUID) -> tuple[Plan, tuple[Sequence[dict[str, Any]
 def _edge_states(execution: WorkflowExecution, plan: Plan) -> list[EdgeState]:
     states = [EdgeState.OPEN] * len(plan.edges)
     settled = NodeExecution.objects.filter(execution=execution, item=-1).exclude(edges="")
-    for order, digits in settled.values_list("order", "edges"):
-        for edge, digit in zip(plan.outgoing[order], digits, strict=False):
+    for node in settled.only("order", "edges"):
+        for edge, digit in zip(plan.outgoing[node.order], node.edges, strict=False):
             states[edge] = EdgeState(int(digit))
     return states
 

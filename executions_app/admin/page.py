@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, cast, override
 
 from asgiref.sync import sync_to_async
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -23,6 +23,7 @@ from executions_app.queries import execution_for, log_json
 from executions_app.services.cancel import cancel
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound, RunError
 from executions_app.services.rerun import From, rerun
+from workflows_app.admin.base import AuditedAdmin
 from workflows_app.dag import jsontext
 from workflows_app.services.audit import acting_from, address_of
 from workflows_app.services.errors import DefinitionError
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
     from executions_app.models import WorkflowExecution
 
-    _Base = admin.ModelAdmin[WorkflowExecution]
+    _Base = AuditedAdmin[WorkflowExecution]
     type View = Callable[..., Any]
 else:
-    _Base = admin.ModelAdmin
+    _Base = AuditedAdmin
 
 # Entries of the journal in one answer.
 _MOST_ENTRIES = 1000
@@ -45,7 +46,7 @@ _ENTRIES = 200
 
 
 class ExecutionPage(_Base):
-    """Mixed into the admin of executions: its change page is the live page, and read only."""
+    """Base of the admin of executions: its change page is the live page, and read only."""
 
     @override
     def get_urls(self) -> list[URLPattern]:
