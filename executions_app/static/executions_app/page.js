@@ -1,0 +1,402 @@
+// The page of an execution: one stream, one state, and the views that show it.
+
+import { byId, duration, h, icon, mark, pictureOf, say, throttled, word } from "./dom.js";
+import { Graph } from "./graph.js";
+import { inspect } from "./inspector.js";
+import { eventRow, Feed, logRow } from "./log.js";
+import { format, parse } from "./numbers.js";
+import { apply, countsOf, isOver, lasted, mergeTries, shown, STATES, stateOf, TERMINAL } from "./state.js";
+import { Refused, Stream } from "./stream.js";
+import { Table } from "./table.js";
+import { Timeline } from "./timeline.js";
+import { tree } from "./tree.js";
+
+const TABS = ["graph", "timeline", "table", "log", "data", "events"];
+const KEPT = "pastetrader.execution";
+const root = byId("pt-execution");
+const isNarrow = matchMedia("(max-width: 640px)");
+/** What whoever looks chose, kept for the next execution. @type {Record<string, any>} */
+const settings = kept();
+/** @type {import("./state.js").State | null} */
+let state = null;
+let tab = "";
+let inspected = "";
+let failure = "";
+const changed = /** @type {Set<string>} */ (new Set());
+
+// --- What the server is asked.
+
+/** @param {string} path @param {Record<string, any>} [parameters] */
+async function ask(path, parameters = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null);
+  const query = given.length ? `?${new URLSearchParams(given)}` : "";
+  const response = await fetch(`${root.dataset.base}${path}${query}`, { headers: { Accept: "application/json" } });
+  // A login page is where others are sent.
+  if (response.redirected || response.status === 401) throw new Refused(4401);
+  if (response.status === 403 || response.status === 404) throw new Refused(4000 + response.status);
+  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
+  return parse(await response.text());
+}
+
+/** Run what may fail, and say so. @param {() => Promise<any>} action */
+async function tried(action) {
+  try {
+    await action();
+    if (!failure) trouble("");
+  } catch (error) {
+    trouble(say(error instanceof Refused ? `refused_${error.code}` : "failed_request"));
+  }
+}
+
+const stream = new Stream({
+  connect(after) {
+    const address = new URL(root.dataset.socket, location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    if (after !== null) address.searchParams.set("after", String(after));
+    return new WebSocket(address);
+  },
+  look: () => ask("live/"),
+  snapshot(snapshot) {
+    state = stateOf(snapshot, state);
+    for (const key of state.nodes.keys()) changed.add(key);
+    if ([...state.nodes.values()].some((node) => node.retry_count)) fetchTries();
+    refresh();
+    fresh();
+    fetchEdges();
+  },
+  events(entries) {
+    if (!state) return;
+    const changes = apply(state, entries);
+    for (const key of changes.nodes) changed.add(key);
+    const settled = [...changes.nodes].flatMap((key) => state?.nodes.get(key) ?? []).filter((node) => TERMINAL.has(node.status));
+    if (settled.map((node) => graph.settle(node)).some(Boolean)) fetchEdges();
+    if (changes.unsure) void stream.look();
+    refresh();
+    fresh();
+  },
+  status(status, code) {
+    byId("pt-connection").textContent = say(status);
+    byId("pt-connection").dataset.state = status;
+    failure = status === "refused" ? say(`refused_${code}`) : "";
+    trouble(failure);
+  },
+});
+
+const fetchEdges = throttled(() => void tried(async () => graph.picture && graph.showEdges((await ask("edges/")).states)), 700);
+const fetchTries = throttled(() => void tried(async () => {
+  const tries = await ask("tries/");
+  if (state) mergeTries(state, tries);
+  refresh();
+}), 2000);
+const fresh = throttled(() => {
+  if (tab === "log") void tried(() => log.fresh());
+  if (tab === "events") void tried(() => events.fresh());
+}, 400);
+
+// --- The views.
+
+const graph = new Graph(byId("pt-canvas"), {
+  open: (key) => inspectNode(key),
+  unfollow: () => follow(false),
+  isDown: () => settings.isDown ?? isNarrow.matches,
+});
+const timeline = new Timeline(byId("pt-timeline"), { open: (key) => inspectNode(key) });
+const table = new Table(byId("pt-table"));
+const log = new Feed(byId("pt-log"), {
+  fetch: (parameters) => ask("log/", { ...parameters, ...logFilter() }),
+  row: logRow,
+  follows: () => byId("pt-log-follow").checked,
+});
+const events = new Feed(byId("pt-events"), { fetch: (parameters) => ask("log/", parameters), row: eventRow(format), follows: () => true });
+
+const logFilter = () => ({
+  level: byId("pt-log-level").value,
+  node: byId("pt-log-node").value.trim(),
+  attempt: byId("pt-log-attempt").value,
+  search: byId("pt-log-search").value,
+});
+
+let frame = 0;
+/** Show what has changed with the next frame, however often it changed. */
+function refresh() {
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    if (!state) return;
+    summarise();
+    graph.update(state, changed);
+    table.update(state, changed);
+    if (tab === "timeline") timeline.update(state);
+    if (changed.has(inspected)) reinspect();
+    changed.clear();
+    announce();
+  });
+}
+
+const summarise = throttled(() => {
+  if (!state) return;
+  const { execution } = state;
+  byId("pt-state").replaceChildren(mark(execution.status, pictureOf(execution, execution.status)));
+  byId("pt-reason").textContent = state.isCancelling ? say("cancelling") : execution.reason ? word("reason", execution.reason) : "";
+  const counts = countsOf(state);
+  byId("pt-counts").replaceChildren(...STATES.filter((status) => counts[status]).map((status) =>
+    h("li", {}, h("button", { type: "button", click: () => showState(status) }, mark(status), " ", h("b", {}, counts[status])))));
+  const { error } = execution;
+  byId("pt-error").hidden = !error;
+  if (error) {
+    const link = error.node ? h("a", { href: `#node=${error.node}` }, error.node) : "";
+    byId("pt-error").replaceChildren(icon("failed"), " ", h("span", {}, error.message), " ", link);
+  }
+  const over = isOver(state);
+  if (over && byId("pt-cancel")) byId("pt-cancel").hidden = true;
+  if (byId("pt-rerun")) byId("pt-rerun").hidden = !over;
+  if (byId("pt-from-failed")) byId("pt-from-failed").hidden = execution.status === "completed";
+  tick();
+}, 200);
+
+const announce = throttled(() => {
+  if (!state) return;
+  const counts = countsOf(state);
+  const done = [...TERMINAL].reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+  const progress = say("progress", { done, total: state.nodes.size, failed: counts.failed ?? 0 });
+  byId("pt-announce").textContent = `${say("now", { status: word("status", state.execution.status) })} ${progress}`;
+}, 5000);
+
+function tick() {
+  if (state) byId("pt-elapsed").textContent = duration(lasted(state.execution, Date.now()));
+}
+
+/** @param {string} text */
+function trouble(text) {
+  byId("pt-trouble").textContent = text;
+  byId("pt-trouble").hidden = !text;
+}
+
+/** @param {string} status */
+function showState(status) {
+  byId("pt-table-status").value = status;
+  table.arrange();
+  choose("table");
+}
+
+// --- One node.
+
+/** @param {string} key */
+function inspectNode(key) {
+  inspected = key;
+  remember();
+  reinspect();
+}
+
+const reinspect = throttled(() => void tried(async () => {
+  const key = inspected;
+  if (!key) return;
+  const node = await ask(`node/${encodeURIComponent(key)}/`);
+  if (key !== inspected) return;
+  const panel = byId("pt-inspector");
+  const isNew = panel.hidden || panel.dataset.key !== key;
+  panel.replaceChildren(...inspect(node, { close, log: showLog, graph: (at) => (choose("graph"), graph.select(at)) }));
+  panel.hidden = false;
+  panel.dataset.key = key;
+  if (isNew) panel.focus({ preventScroll: !isNarrow.matches });
+  graph.select(key, false);
+}), 400);
+
+function close() {
+  byId("pt-inspector").hidden = true;
+  inspected = "";
+  remember();
+  if (tab === "graph") graph.select(graph.current);
+}
+
+/** @param {string} key */
+function showLog(key) {
+  byId("pt-log-node").value = key;
+  choose("log");
+  void tried(() => log.load());
+}
+
+function nextFailure() {
+  const failed = [...(state?.nodes.values() ?? [])].filter((node) => shown(node) === "failed").map((node) => node.key);
+  if (!failed.length) return trouble(say("no_failure"));
+  const key = failed[(failed.indexOf(inspected || graph.current) + 1) % failed.length];
+  if (tab === "graph") graph.select(key);
+  inspectNode(key);
+}
+
+// --- Tabs, settings, the address.
+
+/** @param {string} name */
+function choose(name) {
+  tab = name;
+  for (const other of TABS) {
+    byId(`panel-${other}`).hidden = other !== tab;
+    byId(`tab-${other}`).setAttribute("aria-selected", String(other === tab));
+    byId(`tab-${other}`).tabIndex = other === tab ? 0 : -1;
+  }
+  keep(isNarrow.matches ? "narrowTab" : "tab", tab);
+  remember();
+  if (tab === "timeline" && state) timeline.update(state);
+  if (tab === "log" || tab === "events") fresh();
+  if (tab === "data") void tried(showData);
+}
+
+async function showData() {
+  const data = await ask("data/");
+  byId("pt-data").replaceChildren(...["input", "output", "error"].filter((part) => part !== "error" || data.error).flatMap((part) =>
+    [h("h2", {}, say(part)), tree(data[part], part === "input" ? part : "")]));
+}
+
+/** The address names what is seen. */
+function remember() {
+  const address = `#${tab}${inspected ? `&node=${inspected}` : ""}`;
+  if (location.hash !== address) history.replaceState(null, "", address);
+}
+
+/** Show what the address names: `#log`, `#log=12`, `#node=prices`, `#table&node=prices`. */
+function obey() {
+  const parts = new Map(location.hash.slice(1).split("&").map((part) => /** @type {[string, string]} */ ([...part.split("="), ""])));
+  const named = TABS.find((name) => parts.has(name));
+  if (named) choose(named);
+  const seq = Number(parts.get("log"));
+  if (seq) {
+    byId("pt-log-follow").checked = false;
+    void tried(() => log.load(seq));
+  }
+  if (parts.get("node")) inspectNode(decodeURIComponent(parts.get("node") ?? ""));
+}
+
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
+/** @param {string} name @param {any} value */
+function keep(name, value) {
+  settings[name] = value;
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(settings));
+  } catch {
+    // A browser that keeps nothing shows the page all the same.
+  }
+}
+
+/** @param {boolean} on */
+function follow(on) {
+  graph.following = on;
+  byId("pt-follow").checked = on;
+  if (on) graph.follow();
+}
+
+function turn() {
+  if (!graph.picture || !state) return;
+  keep("isDown", !graph.isDown);
+  graph.show(graph.picture, state);
+  byId("pt-turn").setAttribute("aria-pressed", String(graph.isDown));
+}
+
+// --- What people do.
+
+/** @param {string} id @param {string} event @param {(event: any) => void} action */
+const on = (id, event, action) => byId(id)?.addEventListener(event, action);
+
+function listen() {
+  TABS.forEach((name, index) => {
+    on(`tab-${name}`, "click", () => choose(name));
+    on(`tab-${name}`, "keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowLeft: -1 }[/** @type {string} */ (event.key)];
+      if (!by) return;
+      const next = TABS[(index + by + TABS.length) % TABS.length];
+      choose(next);
+      byId(`tab-${next}`).focus();
+    });
+    byId(`panel-${name}`).setAttribute("role", "tabpanel");
+  });
+  on("pt-follow", "change", (event) => follow(event.target.checked));
+  on("pt-zoom-in", "click", () => graph.zoom(1.25));
+  on("pt-zoom-out", "click", () => graph.zoom(0.8));
+  on("pt-fit", "click", () => graph.fit());
+  on("pt-turn", "click", turn);
+  on("pt-help", "click", () => byId("pt-shortcuts").showModal());
+  on("pt-next-failure", "click", nextFailure);
+  on("pt-find", "change", (event) => {
+    const key = event.target.value.trim();
+    if (!key) return;
+    const node = [...(state?.nodes.values() ?? [])].find((node) => node.key === key || node.name === key);
+    trouble(node ? "" : say("not_found"));
+    if (node) graph.select(node.key);
+  });
+  on("pt-timeline-order", "change", (event) => {
+    keep("order", (timeline.order = event.target.value));
+    if (state) timeline.update(state);
+  });
+  on("pt-widen", "click", () => timeline.zoom(2));
+  on("pt-narrow", "click", () => timeline.zoom(0.5));
+  for (const name of ["level", "node", "attempt", "search"]) {
+    on(`pt-log-${name}`, "change", () => void tried(() => log.load()));
+  }
+  on("pt-log-level", "change", (event) => keep("level", event.target.value));
+  on("pt-log-follow", "change", () => log.scroll());
+  byId("pt-cancel")?.querySelector("form").addEventListener("submit", cancel);
+  document.addEventListener("keydown", pressed);
+  addEventListener("hashchange", obey);
+}
+
+/** @param {any} event */
+function cancel(event) {
+  event.preventDefault();
+  const form = event.target;
+  void tried(async () => {
+    const response = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } });
+    if (response.redirected || !response.ok) throw new Refused(response.redirected ? 4401 : 4403);
+    failure = (await response.json()).message;
+    byId("pt-cancel").open = false;
+    trouble(failure);
+    void stream.look();
+  });
+}
+
+/** @param {KeyboardEvent} event */
+function pressed(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.key === "Escape" && inspected && !byId("pt-shortcuts").open) return close();
+  if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, dialog")) return;
+  const action = /** @type {Record<string, () => void>} */ ({
+    "/": () => (tab === "table" ? byId("pt-table-find") : (choose("graph"), byId("pt-find"))).focus(),
+    "f": nextFailure,
+    "?": () => byId("pt-shortcuts").showModal(),
+    ...Object.fromEntries(TABS.map((name, index) => [String(index + 1), () => choose(name)])),
+  })[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+async function begin() {
+  byId("pt-tabs").hidden = byId("pt-log-tools").hidden = false;
+  root.classList.add("pt-scripted");
+  byId("pt-timeline-order").value = timeline.order = settings.order ?? "start";
+  byId("pt-log-level").value = settings.level ?? "debug";
+  listen();
+  choose((isNarrow.matches ? settings.narrowTab : settings.tab) ?? (isNarrow.matches ? "table" : "graph"));
+  void tried(() => log.load());
+  void tried(() => events.load());
+  await stream.start();
+  await tried(async () => {
+    const picture = await ask("graph/");
+    byId("pt-keys").append(...[...(state?.nodes.keys() ?? [])].map((key) => h("option", { value: key })));
+    if (!picture.nodes.length && picture.count) byId("pt-canvas").textContent = say("too_many", picture);
+    else if (state) graph.show(picture, state);
+    byId("pt-turn").setAttribute("aria-pressed", String(graph.isDown));
+  });
+  if (location.hash) obey();
+  setInterval(() => {
+    if (!state || isOver(state)) return;
+    tick();
+    if (tab === "timeline") timeline.draw();
+  }, 1000);
+}
+
+void begin();

@@ -1,0 +1,171 @@
+// Where an execution stands: a snapshot, and the events since. All views read this, none keeps a truth of its own.
+
+/**
+ * @typedef {{number: number, outcome: string, started_at: string, ended_at: string | null}} Attempt
+ * @typedef {{code: string, message: string, type: string, node: string | null}} Failure
+ * @typedef {{key: string, name: string, type: string, level: number, status: string, reason: string | null,
+ *   retry_count: number, error: Failure | null, details: any, started_at: string | null, ended_at: string | null,
+ *   due_at?: string | null, attempts?: Attempt[]}} NodeState
+ * @typedef {{seq: number, event: string, node: string | null, at: string, data: any}} Entry
+ * @typedef {{seq: number, execution: any}} Snapshot
+ * @typedef {{seq: number, execution: any, nodes: Map<string, NodeState>, isCancelling: boolean}} State
+ * @typedef {{nodes: Set<string>, execution: boolean, unsure: boolean}} Changes
+ */
+
+export const TERMINAL = new Set(["completed", "failed", "skipped", "cancelled"]);
+export const STATES = ["running", "retrying", "failed", "completed", "skipped", "cancelled", "pending"];
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {State | null} [before] keeps what no snapshot has: the attempts that were seen
+ * @returns {State}
+ */
+export function stateOf(snapshot, before = null) {
+  const { nodes, ...execution } = snapshot.execution;
+  const known = /** @type {NodeState[]} */ (nodes).map((node) => {
+    const earlier = before?.nodes.get(node.key);
+    return /** @type {const} */ ([node.key, { ...node, attempts: earlier?.attempts, due_at: earlier?.due_at }]);
+  });
+  const isCancelling = !execution.ended_at && (before?.isCancelling ?? false);
+  return { seq: snapshot.seq, execution, nodes: new Map(known), isCancelling };
+}
+
+/**
+ * Apply events in their order; those that the state has already change nothing.
+ * @param {State} state
+ * @param {Entry[]} entries
+ * @returns {Changes} `unsure`: only a new snapshot tells where the execution stands now
+ */
+export function apply(state, entries) {
+  /** @type {Changes} */
+  const changes = { nodes: new Set(), execution: false, unsure: false };
+  for (const entry of entries) {
+    if (entry.seq <= state.seq) continue;
+    state.seq = entry.seq;
+    const [subject, word] = entry.event.split(".");
+    if (subject === "execution") {
+      changes.execution = true;
+      changes.unsure = applyToExecution(state, word, entry) || changes.unsure;
+    } else if (subject === "node" && entry.node !== null) {
+      const node = state.nodes.get(entry.node);
+      if (node && applyToNode(node, word, entry)) changes.nodes.add(node.key);
+    }
+  }
+  return changes;
+}
+
+/** @param {State} state @param {string} word @param {Entry} entry @returns {boolean} whether we are unsure now */
+function applyToExecution(state, word, entry) {
+  const { execution } = state;
+  if (word === "running") {
+    execution.status = "running";
+    execution.started_at ??= entry.at;
+  } else if (word === "cancel_requested") {
+    state.isCancelling = true;
+  } else if (word === "recovered") {
+    // Nodes that were at work wait again; which of them, is on record.
+    return true;
+  } else if (TERMINAL.has(word)) {
+    execution.status = word;
+    execution.reason = entry.data?.reason ?? null;
+    execution.error = entry.data?.error ?? null;
+    execution.ended_at = entry.at;
+    state.isCancelling = false;
+    // Its output comes with a snapshot only.
+    return true;
+  }
+  return false;
+}
+
+/** @param {NodeState} node @param {string} word @param {Entry} entry @returns {boolean} whether it changed */
+function applyToNode(node, word, entry) {
+  const data = entry.data ?? {};
+  // A snapshot may be ahead of its number.
+  if (TERMINAL.has(node.status)) return false;
+  if (word === "running") {
+    node.status = "running";
+    node.started_at ??= entry.at;
+    node.due_at = null;
+    node.attempts ??= [];
+    node.attempts.push({ number: data.attempt, outcome: "started", started_at: entry.at, ended_at: null });
+  } else if (word === "retrying") {
+    endAttempt(node, "failed", entry.at);
+    Object.assign(node, { status: "pending", retry_count: data.retry_count, error: data.error });
+    node.due_at = new Date(Date.parse(entry.at) + Number(data.delay_ms)).toISOString();
+  } else if (TERMINAL.has(word)) {
+    endAttempt(node, word === "completed" ? "succeeded" : word, entry.at);
+    node.status = word;
+    node.reason = data.reason ?? null;
+    node.retry_count = data.retry_count ?? node.retry_count;
+    node.error = data.error ?? null;
+    node.due_at = null;
+    node.ended_at = entry.at;
+    if (data.cause) node.details = { ...node.details, cause: data.cause };
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/** @param {NodeState} node @param {string} outcome @param {string} at */
+function endAttempt(node, outcome, at) {
+  const last = node.attempts?.at(-1);
+  if (last && !last.ended_at) Object.assign(last, { outcome, ended_at: at });
+}
+
+/**
+ * What the server knows of earlier attempts; where events told more meanwhile, theirs is the later word.
+ * @param {State} state
+ * @param {{seq: number, attempts: Record<string, Attempt[]>}} tries
+ */
+export function mergeTries(state, tries) {
+  for (const [key, attempts] of Object.entries(tries.attempts)) {
+    const node = state.nodes.get(key);
+    if (!node) continue;
+    const numbers = new Set(attempts.map((attempt) => attempt.number));
+    const later = (node.attempts ?? []).filter((attempt) => !numbers.has(attempt.number) || attempt.ended_at);
+    const replaced = new Set(later.map((attempt) => attempt.number));
+    node.attempts = [...attempts.filter((attempt) => !replaced.has(attempt.number)), ...later];
+    node.attempts.sort((a, b) => a.number - b.number);
+  }
+}
+
+/** All tries of a node; of one that was tried once, its own times are those of its attempt. @param {NodeState} node */
+export function attemptsOf(node) {
+  if (node.attempts?.length) return node.attempts;
+  if (!node.started_at) return [];
+  const outcome = node.status === "completed" ? "succeeded" : TERMINAL.has(node.status) ? node.status : "started";
+  return [{ number: 1, outcome, started_at: node.started_at, ended_at: node.ended_at }];
+}
+
+/** The state under which a node is shown: one that waits for its next attempt is retrying. @param {NodeState} node */
+export function shown(node) {
+  return node.status === "pending" && node.retry_count > 0 && node.started_at ? "retrying" : node.status;
+}
+
+/** @param {State} state @returns {Record<string, number>} */
+export function countsOf(state) {
+  /** @type {Record<string, number>} */
+  const counts = {};
+  for (const node of state.nodes.values()) counts[shown(node)] = (counts[shown(node)] ?? 0) + 1;
+  return counts;
+}
+
+/**
+ * Milliseconds from start to end, or until now; null for what never started.
+ * @param {{started_at: string | null, ended_at: string | null}} span
+ * @param {number} now
+ */
+export function lasted(span, now) {
+  if (!span.started_at) return null;
+  return Math.max(0, (span.ended_at ? exactly(span.ended_at) : now) - exactly(span.started_at));
+}
+
+/** A time of the server in milliseconds, with its microseconds, which `Date` would cut off. @param {string} text */
+export function exactly(text) {
+  const fraction = /\.\d{3}(\d{1,3})/.exec(text)?.[1] ?? "";
+  return Date.parse(text) + Number(fraction.padEnd(3, "0")) / 1000;
+}
+
+/** @param {State} state */
+export const isOver = (state) => TERMINAL.has(state.execution.status);
