@@ -42,7 +42,9 @@ def inspection_json(execution: WorkflowExecution, key: str) -> dict[str, Any]:
     return {
         **shown,
         "configuration": None if node is None else configuration_of(node),
-        "retry": None if node is None else _schedule(node, shown["retry_count"], row["due_at"]),
+        "retry": None
+        if node is None
+        else _schedule(node, shown["retry_count"], row["due_at"] if shown["status"] == NodeStatus.PENDING else None),
         "downstream": _downstream(execution, key),
         "incoming": [] if position is None else [plan.edges[edge].source for edge in plan.incoming[position]],
         "outgoing": [] if position is None else [plan.edges[edge].target for edge in plan.outgoing[position]],

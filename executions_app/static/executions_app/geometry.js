@@ -15,7 +15,7 @@ export const HEIGHT = 52;
 export const MIN_SCALE = 0.05;
 export const MAX_SCALE = 2.5;
 // Below this, labels cannot be read.
-export const READABLE = 0.6;
+export const READABLE = 0.7;
 const GAP = { across: { x: 84, y: 24 }, down: { x: 24, y: 60 } };
 
 /**

@@ -11,8 +11,8 @@ import { lasted, shown } from "./state.js";
  */
 
 const { WIDTH, HEIGHT } = geometry;
-const LETTERS = 21;
-const LABEL_LETTERS = 15;
+const LETTERS = 20;
+const LABEL_LETTERS = 14;
 const TIP = 14;
 const BOX = `M6 0H${WIDTH - 6}a6 6 0 0 1 6 6V${HEIGHT - 6}a6 6 0 0 1 -6 6H6a6 6 0 0 1 -6 -6V6a6 6 0 0 1 6 -6Z`;
 const DIAMOND = `M0 ${HEIGHT / 2}L${TIP} 0H${WIDTH - TIP}L${WIDTH} ${HEIGHT / 2}L${WIDTH - TIP} ${HEIGHT}H${TIP}Z`;

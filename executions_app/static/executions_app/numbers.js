@@ -42,16 +42,17 @@ export function parse(text) {
 /**
  * JSON text for people, with the same digits.
  * @param {any} value
- * @param {string} [indent]
+ * @param {string | null} [indent] null: all in one line
  * @returns {string}
  */
 export function format(value, indent = "") {
   if (value instanceof Numeral) return value.text;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const deeper = `${indent}  `;
+  const deeper = indent === null ? null : `${indent}  `;
   const [open, close] = Array.isArray(value) ? "[]" : "{}";
   const parts = Array.isArray(value)
     ? value.map((item) => format(item, deeper))
     : Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${format(item, deeper)}`);
-  return parts.length ? `${open}\n${deeper}${parts.join(`,\n${deeper}`)}\n${indent}${close}` : open + close;
+  if (deeper === null || !parts.length) return open + parts.join(", ") + close;
+  return `${open}\n${deeper}${parts.join(`,\n${deeper}`)}\n${indent}${close}`;
 }

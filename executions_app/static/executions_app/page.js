@@ -4,7 +4,9 @@ import { byId, duration, h, icon, mark, pictureOf, say, throttled, word } from "
 import { Graph } from "./graph.js";
 import { inspect } from "./inspector.js";
 import { eventRow, Feed, logRow } from "./log.js";
-import { format, parse } from "./numbers.js";
+import { format } from "./numbers.js";
+import { ask, connect, send } from "./server.js";
+import { keep, settings } from "./settings.js";
 import { apply, countsOf, isOver, lasted, mergeTries, shown, STATES, stateOf, TERMINAL } from "./state.js";
 import { Refused, Stream } from "./stream.js";
 import { Table } from "./table.js";
@@ -12,31 +14,14 @@ import { Timeline } from "./timeline.js";
 import { tree } from "./tree.js";
 
 const TABS = ["graph", "timeline", "table", "log", "data", "events"];
-const KEPT = "pastetrader.execution";
 const root = byId("pt-execution");
 const isNarrow = matchMedia("(max-width: 640px)");
-/** What whoever looks chose, kept for the next execution. @type {Record<string, any>} */
-const settings = kept();
 /** @type {import("./state.js").State | null} */
 let state = null;
 let tab = "";
 let inspected = "";
 let failure = "";
 const changed = /** @type {Set<string>} */ (new Set());
-
-// --- What the server is asked.
-
-/** @param {string} path @param {Record<string, any>} [parameters] */
-async function ask(path, parameters = {}) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null);
-  const query = given.length ? `?${new URLSearchParams(given)}` : "";
-  const response = await fetch(`${root.dataset.base}${path}${query}`, { headers: { Accept: "application/json" } });
-  // A login page is where others are sent.
-  if (response.redirected || response.status === 401) throw new Refused(4401);
-  if (response.status === 403 || response.status === 404) throw new Refused(4000 + response.status);
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-  return parse(await response.text());
-}
 
 /** Run what may fail, and say so. @param {() => Promise<any>} action */
 async function tried(action) {
@@ -49,12 +34,7 @@ async function tried(action) {
 }
 
 const stream = new Stream({
-  connect(after) {
-    const address = new URL(root.dataset.socket, location.href);
-    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    if (after !== null) address.searchParams.set("after", String(after));
-    return new WebSocket(address);
-  },
+  connect,
   look: () => ask("live/"),
   snapshot(snapshot) {
     state = stateOf(snapshot, state);
@@ -107,7 +87,7 @@ const log = new Feed(byId("pt-log"), {
   row: logRow,
   follows: () => byId("pt-log-follow").checked,
 });
-const events = new Feed(byId("pt-events"), { fetch: (parameters) => ask("log/", parameters), row: eventRow(format), follows: () => true });
+const events = new Feed(byId("pt-events"), { fetch: (parameters) => ask("log/", parameters), row: eventRow((value) => format(value, null)), follows: () => true });
 
 const logFilter = () => ({
   level: byId("pt-log-level").value,
@@ -252,9 +232,9 @@ function remember() {
   if (location.hash !== address) history.replaceState(null, "", address);
 }
 
-/** Show what the address names: `#log`, `#log=12`, `#node=prices`, `#table&node=prices`. */
-function obey() {
-  const parts = new Map(location.hash.slice(1).split("&").map((part) => /** @type {[string, string]} */ ([...part.split("="), ""])));
+/** Show what an address names: `#log`, `#log=12`, `#node=prices`, `#table&node=prices`. @param {string} [hash] */
+function obey(hash = location.hash) {
+  const parts = new Map(hash.slice(1).split("&").map((part) => /** @type {[string, string]} */ ([...part.split("="), ""])));
   const named = TABS.find((name) => parts.has(name));
   if (named) choose(named);
   const seq = Number(parts.get("log"));
@@ -263,24 +243,6 @@ function obey() {
     void tried(() => log.load(seq));
   }
   if (parts.get("node")) inspectNode(decodeURIComponent(parts.get("node") ?? ""));
-}
-
-function kept() {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-  } catch {
-    return {};
-  }
-}
-
-/** @param {string} name @param {any} value */
-function keep(name, value) {
-  settings[name] = value;
-  try {
-    localStorage.setItem(KEPT, JSON.stringify(settings));
-  } catch {
-    // A browser that keeps nothing shows the page all the same.
-  }
 }
 
 /** @param {boolean} on */
@@ -341,20 +303,17 @@ function listen() {
   on("pt-log-follow", "change", () => log.scroll());
   byId("pt-cancel")?.querySelector("form").addEventListener("submit", cancel);
   document.addEventListener("keydown", pressed);
-  addEventListener("hashchange", obey);
+  addEventListener("hashchange", () => obey());
 }
 
 /** @param {any} event */
 function cancel(event) {
   event.preventDefault();
-  const form = event.target;
   void tried(async () => {
-    const response = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } });
-    if (response.redirected || !response.ok) throw new Refused(response.redirected ? 4401 : 4403);
-    failure = (await response.json()).message;
+    failure = await send(event.target);
     byId("pt-cancel").open = false;
     trouble(failure);
-    void stream.look();
+    await stream.look();
   });
 }
 
@@ -380,6 +339,7 @@ async function begin() {
   byId("pt-timeline-order").value = timeline.order = settings.order ?? "start";
   byId("pt-log-level").value = settings.level ?? "debug";
   listen();
+  const wanted = location.hash;
   choose((isNarrow.matches ? settings.narrowTab : settings.tab) ?? (isNarrow.matches ? "table" : "graph"));
   void tried(() => log.load());
   void tried(() => events.load());
@@ -391,7 +351,7 @@ async function begin() {
     else if (state) graph.show(picture, state);
     byId("pt-turn").setAttribute("aria-pressed", String(graph.isDown));
   });
-  if (location.hash) obey();
+  if (wanted) obey(wanted);
   setInterval(() => {
     if (!state || isOver(state)) return;
     tick();

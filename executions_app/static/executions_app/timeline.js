@@ -126,7 +126,7 @@ export class Timeline {
     const step = stepOf(span, Math.max(2, (this.host.clientWidth * this.scale) / 140));
     const marks = [];
     for (let at = 0; at <= span; at += step) {
-      const mark = h("span", {}, duration(at));
+      const mark = h("span", {}, at ? duration(at) : "0");
       mark.style.setProperty("left", `${(at / span) * 100}%`);
       marks.push(mark);
     }

@@ -23,7 +23,7 @@ function leaf(value) {
   if (typeof value === "object" && !(value instanceof Numeral)) {
     return h("span", { class: "pt-null" }, say(Array.isArray(value) ? "empty_list" : "empty_object"));
   }
-  return h("span", { class: `pt-${value instanceof Numeral ? "number" : typeof value}` }, String(value));
+  return h("span", { class: `pt-value-${value instanceof Numeral ? "number" : typeof value}` }, String(value));
 }
 
 /** @param {any} value @param {string} path */
