@@ -9,7 +9,7 @@ from django.db.models import Count
 
 from executions_app.engine.states import NodeStatus
 from executions_app.models import NodeAttempt, NodeExecution, WorkflowExecution
-from executions_app.queries import execution_json, node_json
+from executions_app.queries import node_json
 from workflows_app.dag.branching import EdgeState
 from workflows_app.dag.layout import layout
 from workflows_app.dag.plan import Plan
@@ -25,14 +25,6 @@ MOST_NODES = 5000
 _KEPT = 16
 _TAKEN = {EdgeState.OPEN: None, EdgeState.TAKEN: True}
 _RETRYING: dict[str, Any] = {"retry_count__gt": 0, "started_at__isnull": False}
-
-
-def snapshot_json(execution: WorkflowExecution) -> dict[str, Any]:
-    """Where an execution stands, without its nodes' data. The nodes may be ahead of `seq`, never behind it."""
-    nodes = NodeExecution.objects.filter(execution=execution).order_by("order")
-    shown = execution_json(execution, with_nodes=False)
-    shown["nodes"] = [node_json(node, with_data=False) for node in nodes.defer("input", "output", "traceback")]
-    return {"seq": execution.last_seq, "execution": shown}
 
 
 def graph_json(execution: WorkflowExecution) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from django.views.decorators.http import require_POST, require_safe
 from executions_app.admin.page_data import number_of, page_context, search_of
 from executions_app.inspection import inspection_json
 from executions_app.journals import piece_after, pieces, search
-from executions_app.pictures import edges_json, graph_json, snapshot_json, tries_json
+from executions_app.pictures import edges_json, graph_json, tries_json
 from executions_app.queries import execution_for, log_json
 from executions_app.services.cancel import cancel
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound, RunError
 from executions_app.services.rerun import From, rerun
+from executions_app.watching import snapshot_of
 from workflows_app.admin.base import AuditedAdmin
 from workflows_app.dag import jsontext
 from workflows_app.services.audit import acting_from, address_of
@@ -102,7 +103,10 @@ class ExecutionPage(_Base):
         return _user(request).has_perm("executions_app.add_workflowexecution")
 
     def live_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
-        return _json(snapshot_json(self._found(request, object_id)))
+        snapshot = snapshot_of(self._found(request, object_id).pk)
+        if snapshot is None:
+            raise Http404
+        return _answer(snapshot.text)
 
     def graph_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
         return _json(graph_json(self._found(request, object_id)))
@@ -186,8 +190,12 @@ class ExecutionPage(_Base):
 
 
 def _json(value: object) -> HttpResponse:
-    """An answer with all digits of its numbers, which nobody keeps."""
-    text = jsontext.dumps(value, around=jsontext.LEVELS_AROUND)
+    """An answer with all digits of its numbers."""
+    return _answer(jsontext.dumps(value, around=jsontext.LEVELS_AROUND))
+
+
+def _answer(text: str) -> HttpResponse:
+    """Nobody keeps it: the next one may differ."""
     return HttpResponse(text, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
