@@ -50,6 +50,7 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
         "statuses": STATUS_WORDS,
         "input_text": _text(execution.input),
         "output_text": _text(execution.output),
+        "rerun_of": "" if execution.rerun_of_id is None else str(execution.rerun_of_id),
         "reruns": reruns[-_MOST_RERUNS:],
         "can_cancel": Verb.CANCEL in verbs and not execution.is_finished,
         "can_rerun": Verb.RUN in verbs,

@@ -6,7 +6,7 @@
  *   bends: number[], state: string, taken: boolean | null}} GraphEdge
  * @typedef {{nodes: GraphNode[], edges: GraphEdge[], count: number, most: number}} Picture
  * @typedef {{x: number, y: number}} Point
- * @typedef {{boxes: Map<string, Point>, width: number, height: number}} Placed
+ * @typedef {{boxes: Map<string, Point>, width: number, height: number, gap: Point, isDown: boolean}} Placed
  * @typedef {{scale: number, x: number, y: number}} View where the picture's origin is on the screen, and its scale
  */
 
@@ -16,7 +16,8 @@ export const MIN_SCALE = 0.05;
 export const MAX_SCALE = 2.5;
 // Below this, labels cannot be read.
 export const READABLE = 0.7;
-const GAP = { across: { x: 84, y: 24 }, down: { x: 24, y: 60 } };
+// Between columns there is room for what stands on edges, where anything does.
+const GAPS = { across: { x: 64, y: 24 }, labelled: { x: 116, y: 24 }, down: { x: 24, y: 60 } };
 
 /**
  * The middle of each node. Columns go across, or on a narrow screen from top to bottom.
@@ -26,20 +27,21 @@ const GAP = { across: { x: 84, y: 24 }, down: { x: 24, y: 60 } };
  */
 export function place(picture, isDown) {
   const boxes = new Map();
+  const hasLabels = picture.edges.some((edge) => edge.label || edge.condition || edge.default || edge.handle === "error");
+  const gap = isDown ? GAPS.down : hasLabels ? GAPS.labelled : GAPS.across;
   let width = 0;
   let height = 0;
   for (const node of picture.nodes) {
-    const point = middle(node.x, node.y, isDown);
+    const point = middle(node.x, node.y, gap, isDown);
     boxes.set(node.key, point);
     width = Math.max(width, point.x + WIDTH / 2);
     height = Math.max(height, point.y + HEIGHT / 2);
   }
-  return { boxes, width, height };
+  return { boxes, width, height, gap, isDown };
 }
 
-/** @param {number} column @param {number} row @param {boolean} isDown @returns {Point} */
-function middle(column, row, isDown) {
-  const gap = isDown ? GAP.down : GAP.across;
+/** @param {number} column @param {number} row @param {Point} gap @param {boolean} isDown @returns {Point} */
+function middle(column, row, gap, isDown) {
   const [right, below] = isDown ? [row, column] : [column, row];
   return { x: right * (WIDTH + gap.x) + WIDTH / 2, y: below * (HEIGHT + gap.y) + HEIGHT / 2 };
 }
@@ -49,14 +51,14 @@ function middle(column, row, isDown) {
  * @param {GraphEdge} edge
  * @param {Placed} placed
  * @param {GraphNode} source
- * @param {boolean} isDown
  */
-export function lineOf(edge, placed, source, isDown) {
+export function lineOf(edge, placed, source) {
+  const { isDown } = placed;
   const [from, to] = [edge.from, edge.to].map((key) => /** @type {Point} */ (placed.boxes.get(key)));
   const half = isDown ? HEIGHT / 2 : WIDTH / 2;
   const points = [shift(from, half, isDown)];
   edge.bends.forEach((row, index) => {
-    const at = middle(source.x + index + 1, row, isDown);
+    const at = middle(source.x + index + 1, row, placed.gap, isDown);
     points.push(shift(at, -half, isDown), shift(at, half, isDown));
   });
   points.push(shift(to, -half - 5, isDown));
@@ -72,11 +74,20 @@ export function lineOf(edge, placed, source, isDown) {
   return parts.join("");
 }
 
+/** What a line covers, by its ends and its bends. @param {GraphEdge} edge @param {Placed} placed @param {GraphNode} source
+ * @returns {{left: number, top: number, right: number, bottom: number}} */
+export function extentOf(edge, placed, source) {
+  const ends = [edge.from, edge.to].map((key) => /** @type {Point} */ (placed.boxes.get(key)));
+  const bends = edge.bends.map((row, index) => middle(source.x + index + 1, row, placed.gap, placed.isDown));
+  const [xs, ys] = [[...ends, ...bends].map((at) => at.x), [...ends, ...bends].map((at) => at.y)];
+  return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
+}
+
 /** Where an edge's label stands: near its end, where few others are. @param {GraphEdge} edge @param {Placed} placed
- * @param {boolean} isDown @returns {Point} */
-export function labelOf(edge, placed, isDown) {
+ * @returns {Point} */
+export function labelOf(edge, placed) {
   const to = /** @type {Point} */ (placed.boxes.get(edge.to));
-  return isDown ? { x: to.x, y: to.y - HEIGHT / 2 - 14 } : { x: to.x - WIDTH / 2 - 12, y: to.y - 7 };
+  return placed.isDown ? { x: to.x, y: to.y - HEIGHT / 2 - 14 } : { x: to.x - WIDTH / 2 - 12, y: to.y - 7 };
 }
 
 /** @param {Point} point @param {number} by @param {boolean} isDown */
@@ -88,9 +99,8 @@ function shift(point, by, isDown) {
 const round = (value) => Math.round(value * 10) / 10;
 
 /** The view that shows all, never larger than it is. @param {Placed} placed @param {number} width
- * @param {number} height @returns {View} */
-export function fit(placed, width, height) {
-  const room = 24;
+ * @param {number} height @param {number} [room] around it @returns {View} */
+export function fit(placed, width, height, room = 24) {
   const scale = clamp(Math.min((width - 2 * room) / placed.width, (height - 2 * room) / placed.height, 1));
   return { scale, x: (width - placed.width * scale) / 2, y: (height - placed.height * scale) / 2 };
 }
@@ -104,14 +114,14 @@ export function centre(view, point, width, height) {
 /**
  * Where to begin: everything where it can be read, else the place of interest at a readable size.
  * @param {Placed} placed @param {Point | null} interest @param {number} width @param {number} height
- * @param {boolean} isDown @returns {View}
+ * @returns {View}
  */
-export function begin(placed, interest, width, height, isDown) {
+export function begin(placed, interest, width, height) {
   const whole = fit(placed, width, height);
   if (whole.scale >= READABLE) return whole;
   const view = { scale: Math.max(whole.scale, READABLE), x: 0, y: 0 };
   if (interest) return keepInside(centre(view, interest, width, height), placed, width, height);
-  const start = isDown ? { x: placed.width / 2, y: 0 } : { x: 0, y: placed.height / 2 };
+  const start = placed.isDown ? { x: placed.width / 2, y: 0 } : { x: 0, y: placed.height / 2 };
   return keepInside(centre(view, start, width, height), placed, width, height);
 }
 
@@ -148,6 +158,17 @@ export function isInView(view, point, width, height) {
   return x > width * 0.15 && x < width * 0.85 && y > height * 0.1 && y < height * 0.9;
 }
 
+/** The part of the picture that is on the screen, and a margin around it. @param {View} view @param {number} width
+ * @param {number} height @param {number} margin in pixels of the screen */
+export function seen(view, width, height, margin) {
+  return {
+    left: (-margin - view.x) / view.scale,
+    top: (-margin - view.y) / view.scale,
+    right: (width + margin - view.x) / view.scale,
+    bottom: (height + margin - view.y) / view.scale,
+  };
+}
+
 /** The middle of some nodes; null of none. @param {Iterable<string>} keys @param {Placed} placed */
 export function middleOf(keys, placed) {
   const points = [...keys].flatMap((key) => placed.boxes.get(key) ?? []);
@@ -164,10 +185,11 @@ const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
 /**
  * The node that an arrow key leads to: along the edges where there are any, else the nearest in that direction.
  * @param {Picture} picture @param {Placed} placed @param {string} key
- * @param {"ArrowLeft" | "ArrowRight" | "ArrowUp" | "ArrowDown"} arrow @param {boolean} isDown
+ * @param {"ArrowLeft" | "ArrowRight" | "ArrowUp" | "ArrowDown"} arrow
  * @returns {string | null}
  */
-export function neighbour(picture, placed, key, arrow, isDown) {
+export function neighbour(picture, placed, key, arrow) {
+  const { isDown } = placed;
   const from = /** @type {Point} */ (placed.boxes.get(key));
   const [forward, back] = isDown ? ["ArrowDown", "ArrowUp"] : ["ArrowRight", "ArrowLeft"];
   /** @type {string[]} */

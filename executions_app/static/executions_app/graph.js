@@ -1,19 +1,25 @@
 // The live graph. Every node is drawn once; afterwards only what has changed is touched.
 
-import { duration, h, labelOf, pictureOf, say, spriteOf, svg, word } from "./dom.js";
+import { duration, h, labelOf, pictureOf, say, spriteOf, svg, throttled, word } from "./dom.js";
 import * as geometry from "./geometry.js";
 import { lasted, shown } from "./state.js";
 
 /**
  * @typedef {import("./state.js").State} State
  * @typedef {import("./state.js").NodeState} NodeState
- * @typedef {{group: any, word: any, picture: any, spot: any, seen: string}} Drawn
+ * @typedef {{left: number, top: number, right: number, bottom: number}} Extent
+ * @typedef {{group: any, extent: Extent, isShown: boolean}} Part
+ * @typedef {Part & {word: any, picture: any, status: string, seen: string}} Drawn
  */
 
 const { WIDTH, HEIGHT } = geometry;
 const LETTERS = 20;
-const LABEL_LETTERS = 14;
+const LABEL_LETTERS = 16;
 const TIP = 14;
+// Labels that are smaller than this cannot be read and are left out.
+const FAR = 0.4;
+// What is nearly in sight is there already when it comes into sight.
+const MARGIN = 120;
 const BOX = `M6 0H${WIDTH - 6}a6 6 0 0 1 6 6V${HEIGHT - 6}a6 6 0 0 1 -6 6H6a6 6 0 0 1 -6 -6V6a6 6 0 0 1 6 -6Z`;
 const DIAMOND = `M0 ${HEIGHT / 2}L${TIP} 0H${WIDTH - TIP}L${WIDTH} ${HEIGHT / 2}L${WIDTH - TIP} ${HEIGHT}H${TIP}Z`;
 const STRIPE = `M6 0H8V${HEIGHT}H6a6 6 0 0 1 -6 -6V6a6 6 0 0 1 6 -6Z`;
@@ -32,7 +38,11 @@ export class Graph {
     this.touched = this.dragged = this.isDown = false;
     this.current = "";
     this.lines = /** @type {any[]} */ ([]);
+    /** @type {Map<string, any[]>} */
+    this.outgoing = new Map();
     this.following = true;
+    this.mapped = { scale: 1, x: 0, y: 0 };
+    this.sketch = throttled(() => this.drawMap(), 60);
     new ResizeObserver(() => this.resized()).observe(host);
   }
 
@@ -42,15 +52,14 @@ export class Graph {
     this.isDown = this.ports.isDown();
     this.placed = geometry.place(picture, this.isDown);
     this.drawn.clear();
+    this.lines = [];
+    this.outgoing.clear();
     this.types = new Map(picture.nodes.map((node) => [node.key, node]));
-    this.spots = svg("svg", { viewBox: `0 0 ${this.placed.width} ${this.placed.height}`, "aria-hidden": "true" });
     const edges = svg("g", {}, picture.edges.map((edge) => this.drawEdge(edge)));
     const nodes = svg("g", {}, picture.nodes.map((node) => this.drawNode(node)));
     this.stage = svg("g", {}, edges, nodes);
-    this.frame = svg("rect", { class: "pt-frame" });
-    this.spots.append(this.frame);
     this.surface = svg("svg", { class: "pt-surface", role: "group", "aria-label": say("graph") }, arrows(), this.stage);
-    this.map = h("div", { class: "pt-minimap", title: say("minimap") }, this.spots);
+    this.map = h("canvas", { class: "pt-minimap", title: say("minimap"), "aria-hidden": "true" });
     this.host.replaceChildren(this.surface, this.map);
     this.listen();
     this.update(state, state.nodes.keys());
@@ -62,19 +71,21 @@ export class Graph {
   /** @param {geometry.GraphEdge} edge */
   drawEdge(edge) {
     const source = /** @type {geometry.GraphNode} */ (this.types?.get(edge.from));
-    const d = geometry.lineOf(edge, /** @type {any} */ (this.placed), source, this.isDown);
+    const d = geometry.lineOf(edge, /** @type {any} */ (this.placed), source);
     const line = svg("path", { d, class: "pt-line" });
     const title = svg("title");
     const group = svg("g", { class: "pt-edge" }, title, line);
     const text = edge.label || edge.condition || (edge.default ? say("otherwise") : "");
     const label = text || (edge.handle === "error" ? say("on_error") : "");
     if (label) {
-      const at = geometry.labelOf(edge, /** @type {any} */ (this.placed), this.isDown);
+      const at = geometry.labelOf(edge, /** @type {any} */ (this.placed));
       const attributes = { ...at, class: "pt-edge-label", "text-anchor": this.isDown ? "middle" : "end" };
       group.append(svg("text", attributes, short(label, LABEL_LETTERS)));
     }
-    const drawn = { edge, group, title, label, state: "" };
+    const extent = geometry.extentOf(edge, /** @type {any} */ (this.placed), source);
+    const drawn = { edge, group, title, label, extent, isShown: true, state: "" };
     this.lines.push(drawn);
+    this.outgoing.set(edge.from, [...(this.outgoing.get(edge.from) ?? []), drawn]);
     this.drawState(drawn, edge.state);
     return group;
   }
@@ -107,9 +118,8 @@ export class Graph {
       picture,
       status,
     );
-    const spot = svg("rect", { x, y, width: WIDTH, height: HEIGHT });
-    this.spots.append(spot);
-    this.drawn.set(node.key, { group, word: status, picture, spot, seen: "" });
+    const extent = { left: x, top: y, right: x + WIDTH, bottom: y + HEIGHT };
+    this.drawn.set(node.key, { group, word: status, picture, extent, isShown: true, status: "", seen: "" });
     return group;
   }
 
@@ -128,8 +138,9 @@ export class Graph {
       drawn.group.setAttribute("aria-label", labelOf(node));
       drawn.word.textContent = ms === null ? word("status", status) : `${word("status", status)} · ${duration(ms)}`;
       drawn.picture.setAttribute("href", spriteOf(pictureOf(node, status)));
-      drawn.spot.setAttribute("class", `pt-spot pt-${status}`);
+      drawn.status = status;
     }
+    this.sketch();
     this.frontier = [...state.nodes.values()].filter((node) => node.status === "running").map((node) => node.key);
     this.failures = [...state.nodes.values()].filter((node) => node.status === "failed").map((node) => node.key);
     if (this.following && this.picture) this.follow();
@@ -144,8 +155,7 @@ export class Graph {
    * @returns {boolean} whether somebody has to be asked for some other edge of it */
   settle(node) {
     let isUnsure = false;
-    for (const line of this.lines) {
-      if (line.edge.from !== node.key) continue;
+    for (const line of this.outgoing.get(node.key) ?? []) {
       const isPlain = node.type !== "condition" && !line.edge.condition && line.edge.handle === "out";
       if (node.status === "completed" && isPlain) this.drawState(line, "taken");
       else isUnsure = true;
@@ -177,9 +187,36 @@ export class Graph {
   look(view) {
     this.view = view;
     this.stage.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
-    const place = { x: -view.x / view.scale, y: -view.y / view.scale };
-    const size = { width: this.width / view.scale, height: this.height / view.scale };
-    for (const [name, value] of Object.entries({ ...place, ...size })) this.frame.setAttribute(name, String(value));
+    this.surface.classList.toggle("pt-far", view.scale < FAR);
+    const frame = geometry.seen(view, this.width, this.height, MARGIN);
+    // The current node is the way into the graph by keyboard: it stays.
+    for (const [key, part] of this.drawn) if (key !== this.current) display(part, frame);
+    for (const part of this.lines) display(part, frame);
+    this.sketch();
+  }
+
+  /** The overview: a canvas, since it is drawn anew whenever anything moves. */
+  drawMap() {
+    if (!this.placed || this.map.hidden) return;
+    const [width, height] = [this.map.clientWidth, this.map.clientHeight];
+    const density = devicePixelRatio;
+    Object.assign(this.map, { width: width * density, height: height * density });
+    const { scale, x, y } = geometry.fit(this.placed, width, height, 6);
+    this.mapped = { scale, x, y };
+    const pen = this.map.getContext("2d");
+    pen.setTransform(scale * density, 0, 0, scale * density, x * density, y * density);
+    const colours = getComputedStyle(this.map);
+    const least = 2 / scale;
+    for (const { extent, status } of this.drawn.values()) {
+      pen.globalAlpha = status === "pending" || status === "skipped" ? 0.4 : 1;
+      pen.fillStyle = colours.getPropertyValue(`--pt-${status}`);
+      pen.fillRect(extent.left, extent.top, Math.max(WIDTH, least), Math.max(HEIGHT, least));
+    }
+    const frame = geometry.seen(this.view, this.width, this.height, 0);
+    pen.globalAlpha = 1;
+    pen.lineWidth = 1.5 / scale;
+    pen.strokeStyle = colours.getPropertyValue("--link-fg");
+    pen.strokeRect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
   }
 
   /** Whoever moves the graph wants to look elsewhere. @param {geometry.View} view */
@@ -208,14 +245,17 @@ export class Graph {
     this.map.hidden = whole.scale >= geometry.READABLE;
     if (this.touched) return this.look(this.view);
     const interest = geometry.middleOf(this.frontier?.length ? this.frontier : (this.failures ?? []).slice(0, 1), this.placed);
-    this.look(geometry.begin(this.placed, interest, this.width, this.height, this.isDown));
+    this.look(geometry.begin(this.placed, interest, this.width, this.height));
   }
 
   /** @param {string} key */
   setCurrent(key) {
     this.drawn.get(this.current)?.group.setAttribute("tabindex", -1);
     this.current = key;
-    this.drawn.get(key)?.group.setAttribute("tabindex", 0);
+    const part = this.drawn.get(key);
+    if (!part) return;
+    part.group.setAttribute("tabindex", 0);
+    display(part, part.extent);
   }
 
   /** @param {string} key @param {boolean} [focused] */
@@ -248,7 +288,8 @@ export class Graph {
     surface.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pressed(event));
     this.listenToPointers(surface, (dx, dy) => this.move({ ...this.view, x: this.view.x + dx, y: this.view.y + dy }));
     this.map.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
-      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.spots.getScreenCTM().inverse());
+      const { scale, x, y } = this.mapped;
+      const at = { x: (event.offsetX - x) / scale, y: (event.offsetY - y) / scale };
       this.move(geometry.centre(this.view, at, this.width, this.height));
     });
   }
@@ -289,7 +330,7 @@ export class Graph {
     if (step && event.shiftKey) this.move({ ...this.view, x: this.view.x + step[0], y: this.view.y + step[1] });
     else if (step) {
       const arrow = /** @type {"ArrowLeft"} */ (event.key);
-      const next = geometry.neighbour(this.picture, /** @type {any} */ (this.placed), this.current, arrow, this.isDown);
+      const next = geometry.neighbour(this.picture, /** @type {any} */ (this.placed), this.current, arrow);
       if (next) this.select(next);
     } else if (event.key === "Enter" || event.key === " ") this.ports.open(this.current);
     else if (event.key === "+" || event.key === "=") this.zoom(1.25);
@@ -298,6 +339,16 @@ export class Graph {
     else return;
     event.preventDefault();
   }
+}
+
+/** Only what is in sight is painted. @param {Part} part @param {Extent} frame */
+function display(part, frame) {
+  const { extent } = part;
+  const isShown = extent.left <= frame.right && extent.right >= frame.left && extent.top <= frame.bottom && extent.bottom >= frame.top;
+  if (part.isShown === isShown) return;
+  part.isShown = isShown;
+  if (isShown) part.group.removeAttribute("display");
+  else part.group.setAttribute("display", "none");
 }
 
 /** @param {string} text @param {number} letters */

@@ -310,10 +310,12 @@ function listen() {
 function cancel(event) {
   event.preventDefault();
   void tried(async () => {
-    failure = await send(event.target);
+    const sentence = await send(event.target);
     byId("pt-cancel").open = false;
-    trouble(failure);
     await stream.look();
+    // It may have ended already, which says more.
+    failure = state && isOver(state) ? "" : sentence;
+    trouble(failure);
   });
 }
 
