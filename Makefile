@@ -39,13 +39,22 @@ test-postgresql: sync ## the tests that need a database, on the PostgreSQL of DA
 	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) $(ARGS) tests/integration tests/acceptance tests/crash
 
 .PHONY: check
-check: sync ## lint, format, types, import contracts, Django's checks, migrations
+check: sync check-javascript ## lint, format, types, import contracts, Django's checks, migrations
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/basedpyright
 	.venv/bin/lint-imports
 	$(MANAGE) check
 	$(MANAGE) makemigrations --check --dry-run
+
+.PHONY: check-javascript
+check-javascript: node_modules/.installed ## types of the pages' scripts
+	PATH="$(CURDIR)/.venv/bin:$$PATH" node node_modules/typescript/bin/tsc -p tsconfig.json
+
+# Node and npm come from a wheel.
+node_modules/.installed: package.json package-lock.json | $(SYNCED)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent
+	@touch $@
 
 .PHONY: test-full
 test-full: ## every test in full size: thorough properties, hundreds of kills; takes an hour

@@ -128,11 +128,8 @@ export function begin(placed, interest, width, height) {
 /** No empty margin where the picture is larger than the screen. @param {View} view @param {Placed} placed
  * @param {number} width @param {number} height @returns {View} */
 function keepInside(view, placed, width, height) {
-  return {
-    scale: view.scale,
-    x: inside(view.x, width, placed.width * view.scale),
-    y: inside(view.y, height, placed.height * view.scale),
-  };
+  const { scale, x, y } = view;
+  return { scale, x: inside(x, width, placed.width * scale), y: inside(y, height, placed.height * scale) };
 }
 
 /** @param {number} at @param {number} screen @param {number} size */
@@ -161,12 +158,8 @@ export function isInView(view, point, width, height) {
 /** The part of the picture that is on the screen, and a margin around it. @param {View} view @param {number} width
  * @param {number} height @param {number} margin in pixels of the screen */
 export function seen(view, width, height, margin) {
-  return {
-    left: (-margin - view.x) / view.scale,
-    top: (-margin - view.y) / view.scale,
-    right: (width + margin - view.x) / view.scale,
-    bottom: (height + margin - view.y) / view.scale,
-  };
+  const [left, top] = [(-margin - view.x) / view.scale, (-margin - view.y) / view.scale];
+  return { left, top, right: left + (width + 2 * margin) / view.scale, bottom: top + (height + 2 * margin) / view.scale };
 }
 
 /** The middle of some nodes; null of none. @param {Iterable<string>} keys @param {Placed} placed */
@@ -206,10 +199,6 @@ export function neighbour(picture, placed, key, arrow) {
       return ahead > 1 && Math.abs(to[across] - from[across]) <= ahead;
     });
   }
-  let best = null;
-  for (const other of choices) {
-    if (best === null || distance(from, /** @type {Point} */ (placed.boxes.get(other)))
-      < distance(from, /** @type {Point} */ (placed.boxes.get(best)))) best = other;
-  }
-  return best;
+  const far = (/** @type {string} */ other) => distance(from, /** @type {Point} */ (placed.boxes.get(other)));
+  return choices.reduce((/** @type {string | null} */ best, other) => (best === null || far(other) < far(best) ? other : best), null);
 }

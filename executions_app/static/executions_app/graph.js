@@ -356,11 +356,7 @@ const short = (text, letters) => (text.length > letters ? `${text.slice(0, lette
 
 /** The heads of the lines, one for each colour. */
 function arrows() {
-  const head = (/** @type {string} */ state) => svg(
-    "marker",
-    { id: `pt-head-${state}`, class: `pt-head pt-head-${state}`, viewBox: "0 0 8 8", refX: 3, refY: 4, markerWidth: 8,
-      markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" },
-    svg("path", { d: "M0 0L8 4L0 8Z" }),
-  );
-  return svg("defs", {}, ["open", "taken", "refused", "broken", "dead"].map(head));
+  const size = { refX: 3, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" };
+  return svg("defs", {}, ["open", "taken", "refused", "broken", "dead"].map((state) =>
+    svg("marker", { id: `pt-head-${state}`, class: `pt-head pt-head-${state}`, ...size }, svg("path", { d: "M0 0L8 4L0 8Z" }))));
 }

@@ -58,7 +58,7 @@ const stream = new Stream({
     byId("pt-connection").textContent = say(status);
     byId("pt-connection").dataset.state = status;
     failure = status === "refused" ? say(`refused_${code}`) : "";
-    trouble(failure);
+    if (status !== "live") trouble(failure);
   },
 });
 
@@ -75,26 +75,16 @@ const fresh = throttled(() => {
 
 // --- The views.
 
-const graph = new Graph(byId("pt-canvas"), {
-  open: (key) => inspectNode(key),
-  unfollow: () => follow(false),
-  isDown: () => settings.isDown ?? isNarrow.matches,
-});
+const isDown = () => settings.isDown ?? isNarrow.matches;
+const graph = new Graph(byId("pt-canvas"), { open: (key) => inspectNode(key), unfollow: () => follow(false), isDown });
 const timeline = new Timeline(byId("pt-timeline"), { open: (key) => inspectNode(key) });
 const table = new Table(byId("pt-table"));
-const log = new Feed(byId("pt-log"), {
-  fetch: (parameters) => ask("log/", { ...parameters, ...logFilter() }),
-  row: logRow,
-  follows: () => byId("pt-log-follow").checked,
-});
+const fetchLog = (/** @type {any} */ parameters) => ask("log/", { ...parameters, ...logFilter() });
+const log = new Feed(byId("pt-log"), { fetch: fetchLog, row: logRow, follows: () => byId("pt-log-follow").checked });
 const events = new Feed(byId("pt-events"), { fetch: (parameters) => ask("log/", parameters), row: eventRow((value) => format(value, null)), follows: () => true });
 
-const logFilter = () => ({
-  level: byId("pt-log-level").value,
-  node: byId("pt-log-node").value.trim(),
-  attempt: byId("pt-log-attempt").value,
-  search: byId("pt-log-search").value,
-});
+const FILTERS = ["level", "node", "attempt", "search"];
+const logFilter = () => Object.fromEntries(FILTERS.map((name) => [name, byId(`pt-log-${name}`).value.trim()]));
 
 let frame = 0;
 /** Show what has changed with the next frame, however often it changed. */
@@ -141,9 +131,7 @@ const announce = throttled(() => {
   byId("pt-announce").textContent = `${say("now", { status: word("status", state.execution.status) })} ${progress}`;
 }, 5000);
 
-function tick() {
-  if (state) byId("pt-elapsed").textContent = duration(lasted(state.execution, Date.now()));
-}
+const tick = () => state && (byId("pt-elapsed").textContent = duration(lasted(state.execution, Date.now())));
 
 /** @param {string} text */
 function trouble(text) {
@@ -296,9 +284,7 @@ function listen() {
   });
   on("pt-widen", "click", () => timeline.zoom(2));
   on("pt-narrow", "click", () => timeline.zoom(0.5));
-  for (const name of ["level", "node", "attempt", "search"]) {
-    on(`pt-log-${name}`, "change", () => void tried(() => log.load()));
-  }
+  for (const name of FILTERS) on(`pt-log-${name}`, "change", () => void tried(() => log.load()));
   on("pt-log-level", "change", (event) => keep("level", event.target.value));
   on("pt-log-follow", "change", () => log.scroll());
   byId("pt-cancel")?.querySelector("form").addEventListener("submit", cancel);

@@ -3,22 +3,19 @@
 const KEPT = "pastetrader.execution";
 
 /** @type {Record<string, any>} */
-export const settings = read();
-
-function read() {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-  } catch {
-    return {};
-  }
-}
+export const settings = possibly(() => JSON.parse(localStorage.getItem(KEPT) ?? "{}")) ?? {};
 
 /** @param {string} name @param {any} value */
 export function keep(name, value) {
   settings[name] = value;
+  possibly(() => localStorage.setItem(KEPT, JSON.stringify(settings)));
+}
+
+/** A browser that keeps nothing shows the page all the same. @param {() => any} action */
+function possibly(action) {
   try {
-    localStorage.setItem(KEPT, JSON.stringify(settings));
+    return action();
   } catch {
-    // A browser that keeps nothing shows the page all the same.
+    return null;
   }
 }

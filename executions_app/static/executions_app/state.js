@@ -122,11 +122,9 @@ export function mergeTries(state, tries) {
   for (const [key, attempts] of Object.entries(tries.attempts)) {
     const node = state.nodes.get(key);
     if (!node) continue;
-    const numbers = new Set(attempts.map((attempt) => attempt.number));
-    const later = (node.attempts ?? []).filter((attempt) => !numbers.has(attempt.number) || attempt.ended_at);
-    const replaced = new Set(later.map((attempt) => attempt.number));
-    node.attempts = [...attempts.filter((attempt) => !replaced.has(attempt.number)), ...later];
-    node.attempts.sort((a, b) => a.number - b.number);
+    const known = new Map(attempts.map((attempt) => [attempt.number, attempt]));
+    for (const own of node.attempts ?? []) if (own.ended_at || !known.has(own.number)) known.set(own.number, own);
+    node.attempts = [...known.values()].sort((a, b) => a.number - b.number);
   }
 }
 

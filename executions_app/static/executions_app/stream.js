@@ -47,7 +47,7 @@ export class Stream {
     /** @type {Socket | null} */
     this.socket = null;
     this.failures = 0;
-    this.stopped = false;
+    this.stopped = this.isLive = false;
     this.beat = 20;
     this.watch = this.poll = this.retry = this.resuming = /** @type {any} */ (null);
   }
@@ -94,29 +94,23 @@ export class Stream {
 
   /** @param {any} message */
   receive(message) {
+    if (message.type === "hello") this.beat = message.heartbeat_s;
     this.listen();
+    this.connected();
     switch (message.type) {
-      case "hello":
-        this.beat = message.heartbeat_s;
-        this.connected();
-        break;
       case "snapshot":
-        this.connected();
         this.take(message);
         break;
       case "events":
-        this.connected();
         this.takeEvents(message.items);
-        break;
-      case "heartbeat":
-        if (this.seq === null || message.seq > this.seq) this.resume();
         break;
       case "resync_required":
         this.resume();
         break;
+      case "heartbeat":
       case "end":
         if (this.seq === null || message.seq > this.seq) this.resume();
-        else this.end();
+        else if (message.type === "end") this.end();
         break;
     }
   }
@@ -158,6 +152,8 @@ export class Stream {
   }
 
   connected() {
+    if (this.isLive) return;
+    this.isLive = true;
     this.failures = 0;
     if (this.poll !== null) this.never(this.poll);
     this.poll = null;
@@ -176,6 +172,7 @@ export class Stream {
   /** @param {number} code */
   lost(code) {
     this.socket = null;
+    this.isLive = false;
     this.never(this.watch);
     this.watch = null;
     this.caughtUp();

@@ -66,10 +66,10 @@ export class Timeline {
   update(state) {
     this.state = state;
     const nodes = [...state.nodes.values()];
-    const last = Number.POSITIVE_INFINITY;
-    const start = (/** @type {NodeState} */ node) => (node.started_at ? exactly(node.started_at) : last);
     const now = Date.now();
-    if (this.order === "start") nodes.sort((a, b) => start(a) - start(b) || 0);
+    // What has not started comes last.
+    const start = (/** @type {NodeState} */ node) => (node.started_at ? exactly(node.started_at) : Number.MAX_VALUE);
+    if (this.order === "start") nodes.sort((a, b) => start(a) - start(b));
     if (this.order === "duration") nodes.sort((a, b) => (lasted(b, now) ?? -1) - (lasted(a, now) ?? -1));
     this.nodes = nodes;
     this.draw();
