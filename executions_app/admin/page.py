@@ -106,7 +106,7 @@ class ExecutionPage(_Base):
         snapshot = snapshot_of(self._found(request, object_id).pk)
         if snapshot is None:
             raise Http404
-        return _answer(snapshot.text)
+        return HttpResponse(snapshot.text, content_type="application/json")
 
     def graph_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
         return _json(graph_json(self._found(request, object_id)))
@@ -141,7 +141,7 @@ class ExecutionPage(_Base):
         return StreamingHttpResponse(
             text,
             content_type="text/plain; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
 
     def cancel_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
@@ -191,12 +191,7 @@ class ExecutionPage(_Base):
 
 def _json(value: object) -> HttpResponse:
     """An answer with all digits of its numbers."""
-    return _answer(jsontext.dumps(value, around=jsontext.LEVELS_AROUND))
-
-
-def _answer(text: str) -> HttpResponse:
-    """Nobody keeps it: the next one may differ."""
-    return HttpResponse(text, content_type="application/json", headers={"Cache-Control": "no-store"})
+    return HttpResponse(jsontext.dumps(value, around=jsontext.LEVELS_AROUND), content_type="application/json")
 
 
 async def _apart(execution: WorkflowExecution) -> AsyncIterator[str]:
