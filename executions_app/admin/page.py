@@ -83,6 +83,8 @@ class ExecutionPage(_Base):
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         execution = self._found(request, object_id)
+        # Links lead to pages of this site, where there are several.
+        cast("Any", request).current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             **page_context(execution, _user(request)),
@@ -186,7 +188,8 @@ class ExecutionPage(_Base):
         if request.headers.get("Accept") == "application/json":
             return _json({"message": sentence, "level": messages.DEFAULT_TAGS[level]})
         self.message_user(request, sentence, level)
-        return HttpResponseRedirect(reverse("admin:executions_app_workflowexecution_change", args=[execution.pk]))
+        name = "admin:executions_app_workflowexecution_change"
+        return HttpResponseRedirect(reverse(name, args=[execution.pk], current_app=self.admin_site.name))
 
 
 def _json(value: object) -> HttpResponse:

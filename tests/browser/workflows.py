@@ -1,0 +1,75 @@
+"""Workflows that tests look at in a browser."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+EVIL = "</script><img src=x onerror=alert(1)>"
+LONG = "12345678901234567890.123456789"
+
+# Everything that a node can become, within two seconds; what it says wants to be markup.
+MIXED = f"""
+name: mixed
+nodes:
+  - {{key: start, type: trigger}}
+  - {{key: prices, type: tool, tool: core.sleep, inputs: {{seconds: 1}}}}
+  - {{key: flaky, type: tool, tool: core.fail, inputs: {{times: 1}}, retry: {{max_retries: 2, delay: 0.5}}}}
+  - {{key: broken, type: tool, tool: core.fail, inputs: {{message: "{EVIL}", type: QuotaError}}}}
+  - {{key: after_broken, type: tool, tool: core.set}}
+  - {{key: check, type: condition}}
+  - {{key: buy, type: adapter, output: {{amount: {LONG}, note: "{EVIL}"}}}}
+  - {{key: hold, type: adapter, name: "{EVIL}", output: {{signal: hold}}}}
+  - {{key: talk, type: tool, tool: core.log, inputs: {{message: "{EVIL}", level: warning}}}}
+edges:
+  - {{from: start, to: prices}}
+  - {{from: start, to: flaky}}
+  - {{from: start, to: broken}}
+  - {{from: broken, to: after_broken}}
+  - {{from: prices, to: check}}
+  - {{from: check, to: buy, condition: 1 < 2}}
+  - {{from: check, to: hold, default: true}}
+  - {{from: buy, to: talk}}
+"""
+
+SLEEPY = """
+name: sleepy
+nodes:
+  - {key: start, type: trigger}
+  - {key: nap, type: tool, tool: core.sleep, inputs: {seconds: 30}}
+  - {key: later, type: tool, tool: core.set}
+edges:
+  - {from: start, to: nap}
+  - {from: nap, to: later}
+"""
+
+
+def wide(name: str, columns: int, rows: int, seconds: float) -> str:
+    """A grid of nodes that sleep, each column after the one before, with some edges across."""
+    nodes: list[dict[str, Any]] = [{"key": "start", "type": "trigger"}]
+    edges = []
+    for column in range(columns):
+        for row in range(rows):
+            key = f"n{column}_{row}"
+            nodes.append({"key": key, "type": "tool", "tool": "core.sleep", "inputs": {"seconds": seconds}})
+            edges.append({"from": f"n{column - 1}_{row}" if column else "start", "to": key})
+            if column and row % 3 == 0:
+                edges.append({"from": f"n{column - 1}_{(row + 1) % rows}", "to": key})
+    settings = {"max_parallel_nodes": 20, "scheduling": "eager"}
+    return json.dumps({"name": name, "settings": settings, "nodes": nodes, "edges": edges})
+
+
+def write_all(folder: Path) -> Sequence[Path]:
+    """A file of each."""
+    texts = {
+        "mixed": MIXED,
+        "sleepy": SLEEPY,
+        "many": wide("many", 16, 6, 0.25),
+        "thousand": wide("thousand", 25, 40, 0),
+    }
+    paths = []
+    for name, text in texts.items():
+        path = folder / f"{name}.yaml"
+        _ = path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
