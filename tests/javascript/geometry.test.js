@@ -35,7 +35,8 @@ for (const isDown of [false, true]) {
   test(`a line begins at its source, passes its bends and ends before its target (${isDown ? "down" : "across"})`, () => {
     const placed = geometry.place(picture, isDown);
     const numbers = (d) => d.match(/-?[\d.]+/g).map(Number);
-    const points = numbers(geometry.lineOf(picture.edges[4], placed, picture.nodes[0]));
+    const line = geometry.lineOf(picture.edges[4], placed, picture.nodes[0]);
+    const points = numbers(line.d);
     const [a, e] = ["a", "e"].map((key) => placed.boxes.get(key));
     const half = isDown ? geometry.HEIGHT / 2 : geometry.WIDTH / 2;
     const main = isDown ? "y" : "x";
@@ -43,8 +44,8 @@ for (const isDown of [false, true]) {
     assert.equal(points.at(isDown ? -1 : -2), e[main] - half - 5);
     // One curve to the bend, straight through its column, one curve to the end.
     assert.equal(points.length, 2 + 6 + 2 + 6);
-    const extent = geometry.extentOf(picture.edges[4], placed, picture.nodes[0]);
-    assert.ok(extent.left <= a.x && extent.right >= e.x && extent.top <= a.y && extent.bottom >= e.y);
+    const { left, top, right, bottom } = line.extent;
+    assert.deepEqual([left, top, right, bottom], isDown ? [a.x, a.y + half, e.x, e.y - half - 5] : [a.x + half, a.y, e.x - half - 5, e.y]);
   });
 }
 

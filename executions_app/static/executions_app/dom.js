@@ -45,6 +45,18 @@ export const svg = (tag, attributes = {}, ...children) =>
 /** @param {string} name */
 export const spriteOf = (name) => `${root.dataset.sprite}#${name}`;
 
+/** @type {Map<string, Element>} */
+const symbols = new Map();
+
+/** Fetch the sprite: what changes often is drawn from copies, which cost a browser less than references. */
+export async function loadSymbols() {
+  const sprite = new DOMParser().parseFromString(await (await fetch(spriteOf(""))).text(), "image/svg+xml");
+  for (const symbol of sprite.querySelectorAll("symbol")) symbols.set(symbol.id, symbol);
+}
+
+/** The shapes of a symbol, for a drawing of its own. @param {string} name */
+export const shapesOf = (name) => [...(symbols.get(name)?.children ?? [])].map((shape) => document.importNode(shape, true));
+
 /** @param {string} name */
 export const icon = (name) =>
   svg("svg", { class: "pt-icon", "aria-hidden": "true" }, svg("use", { href: spriteOf(name) }));

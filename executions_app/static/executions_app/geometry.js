@@ -26,17 +26,12 @@ const GAPS = { across: { x: 64, y: 24 }, labelled: { x: 116, y: 24 }, down: { x:
  * @returns {Placed}
  */
 export function place(picture, isDown) {
-  const boxes = new Map();
   const hasLabels = picture.edges.some((edge) => edge.label || edge.condition || edge.default || edge.handle === "error");
   const gap = isDown ? GAPS.down : hasLabels ? GAPS.labelled : GAPS.across;
-  let width = 0;
-  let height = 0;
-  for (const node of picture.nodes) {
-    const point = middle(node.x, node.y, gap, isDown);
-    boxes.set(node.key, point);
-    width = Math.max(width, point.x + WIDTH / 2);
-    height = Math.max(height, point.y + HEIGHT / 2);
-  }
+  const boxes = new Map(picture.nodes.map((node) => [node.key, middle(node.x, node.y, gap, isDown)]));
+  const points = [...boxes.values()];
+  const width = Math.max(0, ...points.map((point) => point.x)) + WIDTH / 2;
+  const height = Math.max(0, ...points.map((point) => point.y)) + HEIGHT / 2;
   return { boxes, width, height, gap, isDown };
 }
 
@@ -47,7 +42,7 @@ function middle(column, row, gap, isDown) {
 }
 
 /**
- * The line of an edge, as the `d` of a path: from side to side, level where it begins, passes a column and ends.
+ * The line of an edge, as the `d` of a path, and what it covers: from side to side, level where it begins, passes a column and ends.
  * @param {GraphEdge} edge
  * @param {Placed} placed
  * @param {GraphNode} source
@@ -66,21 +61,13 @@ export function lineOf(edge, placed, source) {
   for (let index = 1; index < points.length; index += 1) {
     const [a, b] = [points[index - 1], points[index]];
     const mid = isDown ? (a.y + b.y) / 2 : (a.x + b.x) / 2;
-    const [c1, c2] = isDown ? [`${round(a.x)} ${round(mid)}`, `${round(b.x)} ${round(mid)}`]
-      : [`${round(mid)} ${round(a.y)}`, `${round(mid)} ${round(b.y)}`];
-    // Even ones lead from column to column, odd ones straight through one.
-    parts.push(index % 2 ? `C${c1} ${c2} ${round(b.x)} ${round(b.y)}` : `L${round(b.x)} ${round(b.y)}`);
+    const bent = isDown ? [a.x, mid, b.x, mid, b.x, b.y] : [mid, a.y, mid, b.y, b.x, b.y];
+    // Odd ones lead from column to column, even ones straight through one.
+    parts.push(index % 2 ? `C${bent.map(round).join(" ")}` : `L${round(b.x)} ${round(b.y)}`);
   }
-  return parts.join("");
-}
-
-/** What a line covers, by its ends and its bends. @param {GraphEdge} edge @param {Placed} placed @param {GraphNode} source
- * @returns {{left: number, top: number, right: number, bottom: number}} */
-export function extentOf(edge, placed, source) {
-  const ends = [edge.from, edge.to].map((key) => /** @type {Point} */ (placed.boxes.get(key)));
-  const bends = edge.bends.map((row, index) => middle(source.x + index + 1, row, placed.gap, placed.isDown));
-  const [xs, ys] = [[...ends, ...bends].map((at) => at.x), [...ends, ...bends].map((at) => at.y)];
-  return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
+  const [xs, ys] = [points.map((point) => point.x), points.map((point) => point.y)];
+  const extent = { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
+  return { d: parts.join(""), extent };
 }
 
 /** Where an edge's label stands: near its end, where few others are. @param {GraphEdge} edge @param {Placed} placed

@@ -1,15 +1,15 @@
 // The live graph. Every node is drawn once; afterwards only what has changed is touched.
 
-import { duration, h, labelOf, pictureOf, say, spriteOf, svg, throttled, word } from "./dom.js";
+import { duration, h, labelOf, pictureOf, say, shapesOf, svg, throttled, word } from "./dom.js";
 import * as geometry from "./geometry.js";
-import { lasted, shown } from "./state.js";
+import { lasted, shown, STATES } from "./state.js";
 
 /**
  * @typedef {import("./state.js").State} State
  * @typedef {import("./state.js").NodeState} NodeState
  * @typedef {{left: number, top: number, right: number, bottom: number}} Extent
  * @typedef {{group: any, extent: Extent, isShown: boolean}} Part
- * @typedef {Part & {word: any, picture: any, status: string, seen: string}} Drawn
+ * @typedef {Part & {word: any, picture: any, status: string, seen: string, node: NodeState | null}} Drawn
  */
 
 const { WIDTH, HEIGHT } = geometry;
@@ -18,6 +18,8 @@ const LABEL_LETTERS = 16;
 const TIP = 14;
 // Labels that are smaller than this cannot be read and are left out.
 const FAR = 0.4;
+// Nodes pulse while so many run: of more than that the changes themselves tell.
+const CALM = 8;
 // What is nearly in sight is there already when it comes into sight.
 const MARGIN = 120;
 const BOX = `M6 0H${WIDTH - 6}a6 6 0 0 1 6 6V${HEIGHT - 6}a6 6 0 0 1 -6 6H6a6 6 0 0 1 -6 -6V6a6 6 0 0 1 6 -6Z`;
@@ -41,9 +43,17 @@ export class Graph {
     /** @type {Map<string, any[]>} */
     this.outgoing = new Map();
     this.following = true;
+    /** What runs, and what has failed. @type {string[]} */
+    this.frontier = this.failures = [];
     this.mapped = { scale: 1, x: 0, y: 0 };
-    this.sketch = throttled(() => this.drawMap(), 60);
+    this.sketch = throttled(() => this.drawMap(), 100);
+    // Whoever watches has time to see where it is now.
+    this.followSoon = throttled(() => this.following && this.follow(), 1500);
+    /** @type {Record<string, string>} */
+    this.colours = {};
     new ResizeObserver(() => this.resized()).observe(host);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readColours());
+    new MutationObserver(() => this.readColours()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
   /** @param {geometry.Picture} picture @param {State} state */
@@ -57,7 +67,7 @@ export class Graph {
     this.types = new Map(picture.nodes.map((node) => [node.key, node]));
     const edges = svg("g", {}, picture.edges.map((edge) => this.drawEdge(edge)));
     const nodes = svg("g", {}, picture.nodes.map((node) => this.drawNode(node)));
-    this.stage = svg("g", {}, edges, nodes);
+    this.stage = svg("g", { class: "pt-stage" }, edges, nodes);
     this.surface = svg("svg", { class: "pt-surface", role: "group", "aria-label": say("graph") }, arrows(), this.stage);
     this.map = h("canvas", { class: "pt-minimap", title: say("minimap"), "aria-hidden": "true" });
     this.host.replaceChildren(this.surface, this.map);
@@ -71,10 +81,9 @@ export class Graph {
   /** @param {geometry.GraphEdge} edge */
   drawEdge(edge) {
     const source = /** @type {geometry.GraphNode} */ (this.types?.get(edge.from));
-    const d = geometry.lineOf(edge, /** @type {any} */ (this.placed), source);
-    const line = svg("path", { d, class: "pt-line" });
+    const { d, extent } = geometry.lineOf(edge, /** @type {any} */ (this.placed), source);
     const title = svg("title");
-    const group = svg("g", { class: "pt-edge" }, title, line);
+    const group = svg("g", { class: "pt-edge" }, title, svg("path", { d, class: "pt-line" }));
     const text = edge.label || edge.condition || (edge.default ? say("otherwise") : "");
     const label = text || (edge.handle === "error" ? say("on_error") : "");
     if (label) {
@@ -82,7 +91,6 @@ export class Graph {
       const attributes = { ...at, class: "pt-edge-label", "text-anchor": this.isDown ? "middle" : "end" };
       group.append(svg("text", attributes, short(label, LABEL_LETTERS)));
     }
-    const extent = geometry.extentOf(edge, /** @type {any} */ (this.placed), source);
     const drawn = { edge, group, title, label, extent, isShown: true, state: "" };
     this.lines.push(drawn);
     this.outgoing.set(edge.from, [...(this.outgoing.get(edge.from) ?? []), drawn]);
@@ -106,20 +114,16 @@ export class Graph {
     const isDiamond = node.type === "condition";
     const left = isDiamond ? TIP + 10 : 16;
     const status = svg("text", { class: "pt-word", x: left + 22, y: 39 });
-    const picture = svg("use", { x: left, y: 29, width: 12, height: 12 });
-    const group = svg(
-      "g",
-      { transform: `translate(${x} ${y})`, role: "button", tabindex: -1, "data-key": node.key },
+    const picture = svg("g", { transform: `translate(${left} 29) scale(0.75)` });
+    const group = svg("g", { transform: `translate(${x} ${y})`, role: "button", tabindex: -1, "data-key": node.key },
       svg("title", {}, node.name),
       svg("path", { class: "pt-box", d: isDiamond ? DIAMOND : BOX }),
       svg("path", { class: `pt-stripe pt-stripe-${node.type}`, d: isDiamond ? DIAMOND_STRIPE : STRIPE }),
-      svg("use", { class: "pt-kind", href: spriteOf(node.type), x: left, y: 9, width: 14, height: 14 }),
+      svg("g", { class: "pt-kind", transform: `translate(${left} 9) scale(0.875)` }, shapesOf(node.type)),
       svg("text", { class: "pt-name", x: left + 22, y: 21 }, short(node.name, isDiamond ? LETTERS - 3 : LETTERS)),
-      picture,
-      status,
-    );
+      picture, status);
     const extent = { left: x, top: y, right: x + WIDTH, bottom: y + HEIGHT };
-    this.drawn.set(node.key, { group, word: status, picture, extent, isShown: true, status: "", seen: "" });
+    this.drawn.set(node.key, { group, word: status, picture, extent, isShown: true, status: "", seen: "", node: null });
     return group;
   }
 
@@ -129,21 +133,16 @@ export class Graph {
       const node = state.nodes.get(key);
       const drawn = this.drawn.get(key);
       if (!node || !drawn) continue;
-      const status = shown(node);
-      const seen = `${status} ${node.reason} ${node.ended_at}`;
-      if (drawn.seen === seen) continue;
-      drawn.seen = seen;
-      const ms = node.ended_at ? lasted(node, 0) : null;
-      drawn.group.setAttribute("class", `pt-node pt-${status}`);
-      drawn.group.setAttribute("aria-label", labelOf(node));
-      drawn.word.textContent = ms === null ? word("status", status) : `${word("status", status)} · ${duration(ms)}`;
-      drawn.picture.setAttribute("href", spriteOf(pictureOf(node, status)));
-      drawn.status = status;
+      drawn.node = node;
+      drawn.status = shown(node);
+      // What is out of sight is painted when it comes into sight.
+      if (drawn.isShown) paint(drawn);
     }
     this.sketch();
-    this.frontier = [...state.nodes.values()].filter((node) => node.status === "running").map((node) => node.key);
-    this.failures = [...state.nodes.values()].filter((node) => node.status === "failed").map((node) => node.key);
-    if (this.following && this.picture) this.follow();
+    const keysOf = (/** @type {string} */ status) => [...this.drawn].filter(([, drawn]) => drawn.status === status).map(([key]) => key);
+    [this.frontier, this.failures] = [keysOf("running"), keysOf("failed")];
+    this.surface.classList.toggle("pt-busy", this.frontier.length > CALM);
+    if (this.following) this.followSoon();
   }
 
   /** @param {string[]} states of all edges, in their order */
@@ -164,7 +163,7 @@ export class Graph {
   }
 
   follow() {
-    const point = this.placed && geometry.middleOf(this.frontier ?? [], this.placed);
+    const point = this.placed && geometry.middleOf(this.frontier, this.placed);
     if (!point || geometry.isInView(this.view, point, this.width, this.height)) return;
     this.glide(geometry.centre(this.view, point, this.width, this.height));
   }
@@ -186,7 +185,7 @@ export class Graph {
   /** @param {geometry.View} view */
   look(view) {
     this.view = view;
-    this.stage.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
+    this.stage.style.setProperty("transform", `translate(${view.x}px, ${view.y}px) scale(${view.scale})`);
     this.surface.classList.toggle("pt-far", view.scale < FAR);
     const frame = geometry.seen(view, this.width, this.height, MARGIN);
     // The current node is the way into the graph by keyboard: it stays.
@@ -195,27 +194,33 @@ export class Graph {
     this.sketch();
   }
 
+  /** To ask for a colour while much changes would have the browser work out the styles of everything at once. */
+  readColours() {
+    const style = getComputedStyle(this.host);
+    for (const state of STATES) this.colours[state] = style.getPropertyValue(`--pt-${state}`);
+    this.colours.frame = style.getPropertyValue("--link-fg");
+    this.sketch();
+  }
+
   /** The overview: a canvas, since it is drawn anew whenever anything moves. */
   drawMap() {
     if (!this.placed || this.map.hidden) return;
-    const [width, height] = [this.map.clientWidth, this.map.clientHeight];
     const density = devicePixelRatio;
-    Object.assign(this.map, { width: width * density, height: height * density });
-    const { scale, x, y } = geometry.fit(this.placed, width, height, 6);
-    this.mapped = { scale, x, y };
+    const { scale, x, y } = this.mapped;
     const pen = this.map.getContext("2d");
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, this.map.width, this.map.height);
     pen.setTransform(scale * density, 0, 0, scale * density, x * density, y * density);
-    const colours = getComputedStyle(this.map);
     const least = 2 / scale;
     for (const { extent, status } of this.drawn.values()) {
       pen.globalAlpha = status === "pending" || status === "skipped" ? 0.4 : 1;
-      pen.fillStyle = colours.getPropertyValue(`--pt-${status}`);
+      pen.fillStyle = this.colours[status];
       pen.fillRect(extent.left, extent.top, Math.max(WIDTH, least), Math.max(HEIGHT, least));
     }
     const frame = geometry.seen(this.view, this.width, this.height, 0);
     pen.globalAlpha = 1;
     pen.lineWidth = 1.5 / scale;
-    pen.strokeStyle = colours.getPropertyValue("--link-fg");
+    pen.strokeStyle = this.colours.frame;
     pen.strokeRect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
   }
 
@@ -243,8 +248,12 @@ export class Graph {
     if (!this.placed || !this.width) return;
     const whole = geometry.fit(this.placed, this.width, this.height);
     this.map.hidden = whole.scale >= geometry.READABLE;
+    this.mapped = geometry.fit(this.placed, this.map.clientWidth, this.map.clientHeight, 6);
+    const [width, height] = [this.map.clientWidth * devicePixelRatio, this.map.clientHeight * devicePixelRatio];
+    Object.assign(this.map, { width, height });
+    this.readColours();
     if (this.touched) return this.look(this.view);
-    const interest = geometry.middleOf(this.frontier?.length ? this.frontier : (this.failures ?? []).slice(0, 1), this.placed);
+    const interest = geometry.middleOf(this.frontier.length ? this.frontier : this.failures.slice(0, 1), this.placed);
     this.look(geometry.begin(this.placed, interest, this.width, this.height));
   }
 
@@ -276,8 +285,7 @@ export class Graph {
     surface.addEventListener("wheel", (/** @type {WheelEvent} */ event) => {
       event.preventDefault();
       const box = this.host.getBoundingClientRect();
-      const factor = Math.exp(-Math.max(-80, Math.min(80, event.deltaY)) / 300);
-      this.move(geometry.zoom(this.view, factor, event.clientX - box.left, event.clientY - box.top));
+      this.move(geometry.zoom(this.view, Math.exp(-Math.max(-80, Math.min(80, event.deltaY)) / 300), event.clientX - box.left, event.clientY - box.top));
     }, { passive: false });
     surface.addEventListener("click", (/** @type {any} */ event) => {
       const key = event.target.closest(".pt-node")?.dataset.key;
@@ -298,10 +306,7 @@ export class Graph {
   listenToPointers(surface, drag) {
     /** @type {Map<number, PointerEvent>} */
     const down = new Map();
-    const spread = () => {
-      const [a, b] = [...down.values()];
-      return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
-    };
+    const spread = ([a, b] = [...down.values()]) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
     surface.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
       down.set(event.pointerId, event);
       this.dragged = false;
@@ -333,12 +338,24 @@ export class Graph {
       const next = geometry.neighbour(this.picture, /** @type {any} */ (this.placed), this.current, arrow);
       if (next) this.select(next);
     } else if (event.key === "Enter" || event.key === " ") this.ports.open(this.current);
-    else if (event.key === "+" || event.key === "=") this.zoom(1.25);
-    else if (event.key === "-") this.zoom(0.8);
+    else if ("+=-".includes(event.key)) this.zoom(event.key === "-" ? 0.8 : 1.25);
     else if (event.key === "0") this.fit();
     else return;
     event.preventDefault();
   }
+}
+
+/** @param {Drawn} drawn */
+function paint(drawn) {
+  const { node, status } = drawn;
+  const seen = `${status} ${node?.reason} ${node?.ended_at}`;
+  if (!node || drawn.seen === seen) return;
+  drawn.seen = seen;
+  const ms = node.ended_at ? lasted(node, 0) : null;
+  drawn.group.setAttribute("class", `pt-node pt-${status}`);
+  drawn.group.setAttribute("aria-label", labelOf(node));
+  drawn.word.textContent = ms === null ? word("status", status) : `${word("status", status)} · ${duration(ms)}`;
+  drawn.picture.replaceChildren(...shapesOf(pictureOf(node, status)));
 }
 
 /** Only what is in sight is painted. @param {Part} part @param {Extent} frame */
@@ -347,6 +364,7 @@ function display(part, frame) {
   const isShown = extent.left <= frame.right && extent.right >= frame.left && extent.top <= frame.bottom && extent.bottom >= frame.top;
   if (part.isShown === isShown) return;
   part.isShown = isShown;
+  if (isShown && "node" in part) paint(/** @type {Drawn} */ (part));
   if (isShown) part.group.removeAttribute("display");
   else part.group.setAttribute("display", "none");
 }
@@ -354,9 +372,8 @@ function display(part, frame) {
 /** @param {string} text @param {number} letters */
 const short = (text, letters) => (text.length > letters ? `${text.slice(0, letters - 1)}…` : text);
 
-/** The heads of the lines, one for each colour. */
+/** The head of the lines. */
 function arrows() {
   const size = { refX: 3, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" };
-  return svg("defs", {}, ["open", "taken", "refused", "broken", "dead"].map((state) =>
-    svg("marker", { id: `pt-head-${state}`, class: `pt-head pt-head-${state}`, ...size }, svg("path", { d: "M0 0L8 4L0 8Z" }))));
+  return svg("defs", {}, svg("marker", { id: "pt-head", class: "pt-head", ...size }, svg("path", { d: "M0 0L8 4L0 8Z" })));
 }

@@ -15,8 +15,7 @@ export function inspect(node, ports) {
     [say("level"), node.level],
     [say("started"), clock(node.started_at) || say("not_started")],
     [say("duration"), node.duration_ms !== null && duration(Number(node.duration_ms))],
-    [say("before"), links(node.incoming)],
-    [say("after"), links(node.outgoing)],
+    [say("before"), links(node.incoming)], [say("after"), links(node.outgoing)],
   ].filter(([, value]) => value !== null && value !== false && value !== "" && (!Array.isArray(value) || value.length));
   return [
     h("header", {}, h("h2", { id: "pt-inspector-title" }, icon(node.type), " ", node.name), nodeMark(node), close),

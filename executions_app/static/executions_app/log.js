@@ -36,10 +36,9 @@ export class Feed {
     this.earlier.hidden = !found.more;
     this.end.hidden = found.items.length > 0;
     const marked = seq && this.list.querySelector(`[data-seq="${seq}"]`);
-    if (marked) {
-      marked.classList.add("pt-marked");
-      marked.scrollIntoView({ block: "center" });
-    } else this.scroll();
+    if (!marked) return this.scroll();
+    marked.classList.add("pt-marked");
+    marked.scrollIntoView({ block: "center" });
   }
 
   /** Fetch what came after the last entry; asked again meanwhile, once more afterwards. */

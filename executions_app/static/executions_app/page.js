@@ -1,6 +1,6 @@
 // The page of an execution: one stream, one state, and the views that show it.
 
-import { byId, duration, h, icon, mark, pictureOf, say, throttled, word } from "./dom.js";
+import { byId, duration, h, icon, loadSymbols, mark, pictureOf, say, throttled, word } from "./dom.js";
 import { Graph } from "./graph.js";
 import { inspect } from "./inspector.js";
 import { eventRow, Feed, logRow } from "./log.js";
@@ -93,35 +93,51 @@ function refresh() {
     frame = 0;
     if (!state) return;
     summarise();
-    graph.update(state, changed);
-    table.update(state, changed);
-    if (tab === "timeline") timeline.update(state);
+    update(changed);
     if (changed.has(inspected)) reinspect();
     changed.clear();
     announce();
   });
 }
 
+/** Only the view that is seen; another one is brought up to date when it is chosen. @param {Iterable<string>} keys */
+function update(keys) {
+  if (!state) return;
+  if (tab === "graph" && graph.picture) graph.update(state, keys);
+  if (tab === "table") table.update(state, keys);
+  if (tab === "timeline") timeline.update(state);
+}
+
 const summarise = throttled(() => {
   if (!state) return;
   const { execution } = state;
-  byId("pt-state").replaceChildren(mark(execution.status, pictureOf(execution, execution.status)));
+  if (byId("pt-state").dataset.status !== execution.status) {
+    byId("pt-state").replaceChildren(mark(execution.status, pictureOf(execution, execution.status)));
+    byId("pt-state").dataset.status = execution.status;
+  }
   byId("pt-reason").textContent = state.isCancelling ? say("cancelling") : execution.reason ? word("reason", execution.reason) : "";
   const counts = countsOf(state);
-  byId("pt-counts").replaceChildren(...STATES.filter((status) => counts[status]).map((status) =>
-    h("li", {}, h("button", { type: "button", click: () => showState(status) }, mark(status), " ", h("b", {}, counts[status])))));
+  for (const [status, { item, number }] of counters) {
+    item.hidden = !counts[status];
+    if (number.textContent !== String(counts[status])) number.textContent = String(counts[status] ?? 0);
+  }
   const { error } = execution;
   byId("pt-error").hidden = !error;
   if (error) {
-    const link = error.node ? h("a", { href: `#node=${error.node}` }, error.node) : "";
-    byId("pt-error").replaceChildren(icon("failed"), " ", h("span", {}, error.message), " ", link);
+    const link = error.node && h("a", { href: `#node=${error.node}` }, error.node);
+    byId("pt-error").replaceChildren(...[icon("failed"), " ", h("span", {}, error.message), " ", link].filter(Boolean));
   }
-  const over = isOver(state);
-  if (over && byId("pt-cancel")) byId("pt-cancel").hidden = true;
-  if (byId("pt-rerun")) byId("pt-rerun").hidden = !over;
-  if (byId("pt-from-failed")) byId("pt-from-failed").hidden = execution.status === "completed";
+  const hidden = { "pt-cancel": isOver(state), "pt-rerun": !isOver(state), "pt-from-failed": execution.status === "completed" };
+  for (const [id, isHidden] of Object.entries(hidden)) byId(id)?.toggleAttribute("hidden", isHidden);
   tick();
 }, 200);
+
+/** The counts by state. @type {Map<string, {item: any, number: any}>} */
+const counters = new Map(STATES.map((status) => {
+  const number = h("b");
+  const button = h("button", { type: "button", click: () => showState(status) }, mark(status), " ", number);
+  return [status, { item: h("li", { hidden: "" }, button), number }];
+}));
 
 const announce = throttled(() => {
   if (!state) return;
@@ -203,7 +219,7 @@ function choose(name) {
   }
   keep(isNarrow.matches ? "narrowTab" : "tab", tab);
   remember();
-  if (tab === "timeline" && state) timeline.update(state);
+  update(state?.nodes.keys() ?? []);
   if (tab === "log" || tab === "events") fresh();
   if (tab === "data") void tried(showData);
 }
@@ -322,6 +338,7 @@ function pressed(event) {
 }
 
 async function begin() {
+  byId("pt-counts").replaceChildren(...[...counters.values()].map(({ item }) => item));
   byId("pt-tabs").hidden = byId("pt-log-tools").hidden = false;
   root.classList.add("pt-scripted");
   byId("pt-timeline-order").value = timeline.order = settings.order ?? "start";
@@ -333,7 +350,7 @@ async function begin() {
   void tried(() => events.load());
   await stream.start();
   await tried(async () => {
-    const picture = await ask("graph/");
+    const [picture] = await Promise.all([ask("graph/"), loadSymbols()]);
     byId("pt-keys").append(...[...(state?.nodes.keys() ?? [])].map((key) => h("option", { value: key })));
     if (!picture.nodes.length && picture.count) byId("pt-canvas").textContent = say("too_many", picture);
     else if (state) graph.show(picture, state);

@@ -73,9 +73,9 @@ export class Stream {
       const snapshot = await this.ports.look();
       if (this.stopped) return;
       this.take(snapshot);
-      if (OVER.has(snapshot.execution.status)) this.end();
+      if (OVER.has(snapshot.execution.status)) this.finish("ended");
     } catch (error) {
-      if (error instanceof Refused) this.refuse(error.code);
+      if (error instanceof Refused) this.finish("refused", error.code);
       // Anything else passes: the socket, or the next look, may have more luck.
     }
   }
@@ -110,7 +110,7 @@ export class Stream {
       case "heartbeat":
       case "end":
         if (this.seq === null || message.seq > this.seq) this.resume();
-        else if (message.type === "end") this.end();
+        else if (message.type === "end") this.finish("ended");
         break;
     }
   }
@@ -127,10 +127,7 @@ export class Stream {
   takeEvents(items) {
     const fresh = items.filter((entry) => this.seq !== null && entry.seq > this.seq);
     if (!fresh.length) return;
-    if (fresh[0].seq !== /** @type {number} */ (this.seq) + 1) {
-      this.resume();
-      return;
-    }
+    if (fresh[0].seq !== /** @type {number} */ (this.seq) + 1) return this.resume();
     this.caughtUp();
     this.seq = fresh[fresh.length - 1].seq;
     this.ports.events(fresh);
@@ -177,10 +174,7 @@ export class Stream {
     this.watch = null;
     this.caughtUp();
     if (this.stopped) return;
-    if (FINAL.has(code)) {
-      this.refuse(code);
-      return;
-    }
+    if (FINAL.has(code)) return this.finish("refused", code);
     // Half of it by chance: not all who watched a server come back at the same moment.
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.failures) * (0.5 + Math.random() / 2);
     this.failures += 1;
@@ -196,14 +190,9 @@ export class Stream {
     }, POLL);
   }
 
-  end() {
+  /** @param {"ended" | "refused"} status @param {number} [code] */
+  finish(status, code) {
     this.stop();
-    this.ports.status("ended");
-  }
-
-  /** @param {number} code */
-  refuse(code) {
-    this.stop();
-    this.ports.status("refused", code);
+    this.ports.status(status, code);
   }
 }

@@ -124,12 +124,11 @@ export class Timeline {
   /** @param {number} span */
   drawAxis(span) {
     const step = stepOf(span, Math.max(2, (this.host.clientWidth * this.scale) / 140));
-    const marks = [];
-    for (let at = 0; at <= span; at += step) {
-      const mark = h("span", {}, at ? duration(at) : "0");
-      mark.style.setProperty("left", `${(at / span) * 100}%`);
-      marks.push(mark);
-    }
+    const marks = Array.from({ length: Math.floor(span / step) + 1 }, (_none, index) => {
+      const mark = h("span", {}, index ? duration(index * step) : "0");
+      mark.style.setProperty("left", `${((index * step) / span) * 100}%`);
+      return mark;
+    });
     this.axis.replaceChildren(h("div", { class: "pt-track" }, marks));
   }
 }

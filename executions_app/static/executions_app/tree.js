@@ -49,10 +49,9 @@ function branch(value, path) {
 
 /** @param {string} key @param {any} value @param {string} path */
 function entry(key, value, path) {
-  const button = path && h("button", {
-    type: "button", class: "pt-copy", "aria-label": say("copy_path", { path }), title: path,
-    click: (/** @type {Event} */ event) => (event.preventDefault(), copied(button, path)),
-  }, "⧉");
+  const click = (/** @type {Event} */ event) => (event.preventDefault(), copied(button, path));
+  const names = { "aria-label": say("copy_path", { path }), title: path };
+  const button = path && h("button", { type: "button", class: "pt-copy", ...names, click }, "⧉");
   const name = h("span", { class: "pt-key" }, key);
   const inside = isPlain(value) ? 0 : Object.keys(value).length;
   if (!inside) return h("li", {}, name, ": ", leaf(value), button || null);
