@@ -330,7 +330,7 @@ def test_a_thousand_nodes_at_two_hundred_changes_a_second_move_at_forty_frames(p
         if best >= 40:
             break
     assert best >= 40
-    expect(page.locator("#pt-counts")).to_contain_text("running 20")
+    expect(page.locator("#pt-counts")).to_contain_text(re.compile(r"running 2[01]"))
     figure(f"execution page, 1000 nodes, 200 changes a second: {best:.0f} frames a second")
 
 

@@ -9,7 +9,7 @@ import { lasted, shown, STATES } from "./state.js";
  * @typedef {import("./state.js").NodeState} NodeState
  * @typedef {{left: number, top: number, right: number, bottom: number}} Extent
  * @typedef {{group: any, extent: Extent, isShown: boolean}} Part
- * @typedef {Part & {word: any, picture: any, status: string, seen: string, node: NodeState | null}} Drawn
+ * @typedef {Part & {word: any, picture: any, status: string, seen: string}} Drawn
  */
 
 const { WIDTH, HEIGHT } = geometry;
@@ -123,7 +123,7 @@ export class Graph {
       svg("text", { class: "pt-name", x: left + 22, y: 21 }, short(node.name, isDiamond ? LETTERS - 3 : LETTERS)),
       picture, status);
     const extent = { left: x, top: y, right: x + WIDTH, bottom: y + HEIGHT };
-    this.drawn.set(node.key, { group, word: status, picture, extent, isShown: true, status: "", seen: "", node: null });
+    this.drawn.set(node.key, { group, word: status, picture, extent, isShown: true, status: "", seen: "" });
     return group;
   }
 
@@ -132,11 +132,7 @@ export class Graph {
     for (const key of keys) {
       const node = state.nodes.get(key);
       const drawn = this.drawn.get(key);
-      if (!node || !drawn) continue;
-      drawn.node = node;
-      drawn.status = shown(node);
-      // What is out of sight is painted when it comes into sight.
-      if (drawn.isShown) paint(drawn);
+      if (node && drawn) paint(drawn, node);
     }
     this.sketch();
     const keysOf = (/** @type {string} */ status) => [...this.drawn].filter(([, drawn]) => drawn.status === status).map(([key]) => key);
@@ -345,12 +341,12 @@ export class Graph {
   }
 }
 
-/** @param {Drawn} drawn */
-function paint(drawn) {
-  const { node, status } = drawn;
-  const seen = `${status} ${node?.reason} ${node?.ended_at}`;
-  if (!node || drawn.seen === seen) return;
-  drawn.seen = seen;
+/** @param {Drawn} drawn @param {NodeState} node */
+function paint(drawn, node) {
+  const status = shown(node);
+  const seen = `${status} ${node.reason} ${node.ended_at}`;
+  if (drawn.seen === seen) return;
+  Object.assign(drawn, { seen, status });
   const ms = node.ended_at ? lasted(node, 0) : null;
   drawn.group.setAttribute("class", `pt-node pt-${status}`);
   drawn.group.setAttribute("aria-label", labelOf(node));
@@ -364,7 +360,6 @@ function display(part, frame) {
   const isShown = extent.left <= frame.right && extent.right >= frame.left && extent.top <= frame.bottom && extent.bottom >= frame.top;
   if (part.isShown === isShown) return;
   part.isShown = isShown;
-  if (isShown && "node" in part) paint(/** @type {Drawn} */ (part));
   if (isShown) part.group.removeAttribute("display");
   else part.group.setAttribute("display", "none");
 }
