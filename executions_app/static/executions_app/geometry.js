@@ -12,7 +12,7 @@
 
 export const WIDTH = 196;
 export const HEIGHT = 52;
-export const MIN_SCALE = 0.05;
+export const MIN_SCALE = 0.01;
 export const MAX_SCALE = 2.5;
 // Below this, labels cannot be read.
 export const READABLE = 0.7;
@@ -88,7 +88,7 @@ const round = (value) => Math.round(value * 10) / 10;
 /** The view that shows all, never larger than it is. @param {Placed} placed @param {number} width
  * @param {number} height @param {number} [room] around it @returns {View} */
 export function fit(placed, width, height, room = 24) {
-  const scale = clamp(Math.min((width - 2 * room) / placed.width, (height - 2 * room) / placed.height, 1));
+  const scale = Math.min((width - 2 * room) / placed.width, (height - 2 * room) / placed.height, 1);
   return { scale, x: (width - placed.width * scale) / 2, y: (height - placed.height * scale) / 2 };
 }
 

@@ -108,7 +108,10 @@ export const logRow = (entry) => [
 ];
 
 /** @param {(value: any) => string} format */
-export const eventRow = (format) => (/** @type {any} */ entry) => [
-  permalink(entry), h("time", {}, clock(entry.at)), h("b", { class: "pt-event" }, entry.event), nodeOf(entry),
-  h("code", { class: "pt-message" }, entry.data && Object.keys(entry.data).length ? format(entry.data) : ""),
-];
+export const eventRow = (format) => (/** @type {any} */ entry) => {
+  // The traceback is in the log, where it can be read.
+  const { traceback: _traceback, ...data } = entry.data ?? {};
+  const text = Object.keys(data).length ? format(data) : "";
+  return [permalink(entry), h("time", {}, clock(entry.at)), h("b", { class: "pt-event" }, entry.event), nodeOf(entry),
+    h("code", { class: "pt-message" }, text)];
+};

@@ -220,7 +220,7 @@ function choose(name) {
   keep(isNarrow.matches ? "narrowTab" : "tab", tab);
   remember();
   update(state?.nodes.keys() ?? []);
-  if (tab === "log" || tab === "events") fresh();
+  if (tab === "log" || tab === "events") (tab === "log" ? log : events).scroll(), fresh();
   if (tab === "data") void tried(showData);
 }
 
