@@ -16,10 +16,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from executions_app.admin.actions import ExecutionActions
 from executions_app.admin.board import board_urls
 from executions_app.admin.changelist import ExecutionList
 from executions_app.admin.filters import FieldsFilter, MineFilter, PeriodFilter, StatusFilter, trigger_word
+from executions_app.admin.page import ExecutionPage
 from executions_app.admin.system import system_urls
 from executions_app.engine.states import ExecutionStatus
 from executions_app.listing import elapsed_ms, visible_executions
@@ -39,7 +39,7 @@ _BAR = 60
 
 
 @admin.register(WorkflowExecution)
-class ExecutionAdmin(ExecutionActions):
+class ExecutionAdmin(ExecutionPage):
     """What a user may see, the newest first; what happened is never changed here."""
 
     list_display = ("state", "subject", "acceptance", "took", "tags")

@@ -15,6 +15,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from executions_app.admin.actions import ExecutionActions
 from executions_app.admin.page_data import number_of, page_context, search_of
 from executions_app.inspection import inspection_json
 from executions_app.journals import piece_after, pieces, search
@@ -24,7 +25,6 @@ from executions_app.services.cancel import cancel
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound, RunError
 from executions_app.services.rerun import From, rerun
 from executions_app.watching import snapshot_of
-from workflows_app.admin.base import AuditedAdmin
 from workflows_app.dag import jsontext
 from workflows_app.services.audit import acting_from, address_of
 from workflows_app.services.errors import DefinitionError
@@ -36,17 +36,14 @@ if TYPE_CHECKING:
 
     from executions_app.models import WorkflowExecution
 
-    _Base = AuditedAdmin[WorkflowExecution]
     type View = Callable[..., Any]
-else:
-    _Base = AuditedAdmin
 
 # Entries of the journal in one answer.
 _MOST_ENTRIES = 1000
 _ENTRIES = 200
 
 
-class ExecutionPage(_Base):
+class ExecutionPage(ExecutionActions):
     """Base of the admin of executions: its change page is the live page, and read only."""
 
     @override
@@ -96,13 +93,6 @@ class ExecutionPage(_Base):
         return TemplateResponse(
             request, "executions_app/execution.html", context, headers={"Cache-Control": "no-store"}
         )
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Django's half of the permission; the execution's own is asked as well."""
-        return _user(request).has_perm("executions_app.change_workflowexecution")
-
-    def has_rerun_permission(self, request: HttpRequest) -> bool:
-        return _user(request).has_perm("executions_app.add_workflowexecution")
 
     def live_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
         snapshot = snapshot_of(self._found(request, object_id).pk)

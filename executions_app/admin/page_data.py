@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 
+from executions_app.admin.filters import trigger_word
 from executions_app.admin.page_words import page_words
 from executions_app.engine.states import ExecutionStatus
 from executions_app.journals import Search, search
@@ -39,6 +40,7 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
         "execution": execution,
         "short_id": str(execution.pk)[-8:],
         "workflow_url": _workflow_url(execution),
+        "trigger": trigger_word(execution.trigger_type),
         "reason": reason_word(execution.reason),
         "elapsed_ms": duration_ms(execution.started_at, execution.ended_at),
         "total": sum(counts.values()),
