@@ -30,11 +30,14 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, environment: Mapping[str, str] = os.environ, application: str = "pastetrader.asgi:application"
+    folder: Path,
+    environment: Mapping[str, str] = os.environ,
+    application: str = "pastetrader.asgi:application",
+    port: int = 0,
 ) -> Iterator[Server]:
     """Start it, wait until it answers, and end it in order; what it says goes to a file in `folder`."""
     log = folder / "daphne.log"
-    with socket.create_server(("127.0.0.1", 0)) as listening, log.open("w") as output:
+    with socket.create_server(("127.0.0.1", port)) as listening, log.open("w") as output:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         descriptor = listening.fileno()
         process = subprocess.Popen(

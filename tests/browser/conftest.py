@@ -1,15 +1,18 @@
 """A browser that looks at a real server: Debian's Chromium, driven by Playwright, and daphne with its engine."""
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.workflows import write_all
 from tests.eventually import eventually
@@ -75,10 +78,19 @@ class Site:
         self._api.close()
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory, chromium):
-    """A superuser, ada, and her workflows."""
-    folder = tmp_path_factory.mktemp("site")
+@dataclass(frozen=True)
+class Prepared:
+    """A database in which ada, a superuser, has workflows, before there is a server."""
+
+    environment: Mapping[str, str]
+    token: str
+
+    def at(self, url: str) -> Site:
+        return Site(url, self.token)
+
+
+@contextlib.contextmanager
+def prepared(folder: Path, workflows: Sequence[Path]) -> Iterator[Prepared]:
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "DJANGO_SETTINGS_MODULE": "pastetrader.settings",
@@ -95,16 +107,22 @@ def site(tmp_path_factory, chromium):
 
     command("migrate", "--verbosity", "0")
     command("createsuperuser", "--noinput", "--username", "ada", "--email", "ada@localhost")
-    command("import_workflow", *map(str, [*sorted((ROOT / "demo").glob("*.yaml")), *write_all(folder)]))
-    token = command("create_token", "ada").strip()
-    with serving(folder, environment) as server:
-        site = Site(server.url, token)
+    command("import_workflow", *map(str, workflows))
+    yield Prepared(environment=environment, token=command("create_token", "ada").strip())
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, chromium):
+    """A server with the demo workflows and those of these tests."""
+    folder = tmp_path_factory.mktemp("site")
+    workflows = [*sorted((ROOT / "demo").glob("*.yaml")), *write_all(folder)]
+    with prepared(folder, workflows) as ready, serving(folder, ready.environment) as server:
+        site = ready.at(server.url)
         yield site
         site.close()
 
 
-@pytest.fixture(scope="session")
-def session(site, chromium):
+def logged_in(chromium: Browser, site: Site) -> Any:
     """The cookies of ada, who has logged in."""
     context = chromium.new_context()
     page = context.new_page()
@@ -116,6 +134,11 @@ def session(site, chromium):
     state = context.storage_state()
     context.close()
     return state
+
+
+@pytest.fixture(scope="session")
+def session(site, chromium):
+    return logged_in(chromium, site)
 
 
 @pytest.fixture

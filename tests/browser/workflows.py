@@ -1,6 +1,7 @@
 """Workflows that tests look at in a browser."""
 
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,32 @@ def wide(name: str, columns: int, rows: int, seconds: float) -> str:
             if column and row % 3 == 0:
                 edges.append({"from": f"n{column - 1}_{(row + 1) % rows}", "to": key})
     settings = {"max_parallel_nodes": 20, "scheduling": "eager"}
+    return json.dumps({"name": name, "settings": settings, "nodes": nodes, "edges": edges})
+
+
+def chance(name: str, count: int, seed: int) -> str:
+    """A graph by chance, in which nodes sleep, fail for a while or for good, and choose."""
+    draw = random.Random(seed)
+    nodes: list[dict[str, Any]] = [{"key": "start", "type": "trigger"}]
+    edges: list[dict[str, Any]] = []
+    for number in range(count):
+        key = f"n{number}"
+        kind = draw.random()
+        if kind < 0.8:
+            inputs = {"seconds": round(draw.uniform(0.1, 0.8), 2)}
+            nodes.append({"key": key, "type": "tool", "tool": "core.sleep", "inputs": inputs})
+        elif kind < 0.9:
+            retry = {"max_retries": 2, "delay": 0.2}
+            nodes.append({"key": key, "type": "tool", "tool": "core.fail", "inputs": {"times": 1}, "retry": retry})
+        elif kind < 0.95:
+            nodes.append({"key": key, "type": "tool", "tool": "core.fail", "on_error": "continue"})
+        else:
+            nodes.append({"key": key, "type": "aggregator", "strategy": "count"})
+        near = ["start", *(f"n{before}" for before in range(max(0, number - 25), number))]
+        sources = draw.sample(near, min(len(near), draw.choice((1, 1, 2))))
+        refused = {"condition": "1 > 2"} if draw.random() < 0.05 else {}
+        edges += [{"from": source, "to": key, **(refused if source != "start" else {})} for source in sources]
+    settings = {"max_parallel_nodes": 6, "scheduling": "eager"}
     return json.dumps({"name": name, "settings": settings, "nodes": nodes, "edges": edges})
 
 
