@@ -6,8 +6,10 @@ import uuid
 from html.parser import HTMLParser
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
+from django.db import connections
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
@@ -337,8 +339,12 @@ def test_the_log_is_streamed_by_an_asynchronous_server_too(ada, hello, owner):
     async def fetch():
         client = AsyncClient()
         await client.aforce_login(owner)
-        response = await client.get(page_of(execution, "log/download/"))
-        return b"".join([piece async for piece in response.streaming_content])
+        try:
+            response = await client.get(page_of(execution, "log/download/"))
+            return b"".join([piece async for piece in response.streaming_content])
+        finally:
+            # That of the thread in which views run here.
+            await sync_to_async(connections.close_all)()
 
     text = asyncio.run(fetch()).decode()
     assert text.count("\n") == execution.last_seq
