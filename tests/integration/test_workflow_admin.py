@@ -21,7 +21,7 @@ from workflows_app.tools import tool
 
 pytestmark = pytest.mark.django_db
 
-READ_PAGES = ("change", "nodes", "document", "versions", "history", "settings", "graph", "document/download")
+READ_PAGES = ("change", "nodes", "document", "versions", "history", "settings", "document/download")
 CROSS = "</script><img src=x onerror=alert(1)>"
 
 
@@ -279,24 +279,14 @@ def test_pages_have_no_script_or_style_of_their_own(browser, workflow):
             assert forbidden not in source
 
 
-def test_the_graph_is_told_as_json_with_levels(browser, import_document):
+def test_the_graph_is_drawn_without_a_script(browser, import_document):
     fields = {"b": {"type": "condition", "name": "Big?"}}
     drawn = import_document(document("t>b", "b>c", name="drawn", **fields))
-    answer = browser.get(page_of(drawn, "graph"))
-    assert answer["Content-Type"] == "application/json"
-    assert "no-store" in answer["Cache-Control"]
-    assert jsontext.loads(answer.content) == {
-        "nodes": [
-            {"key": "t", "name": "t", "type": "trigger", "level": 0},
-            {"key": "b", "name": "Big?", "type": "condition", "level": 1},
-            {"key": "c", "name": "c", "type": "tool", "level": 2},
-        ],
-        "edges": [
-            {"from": source, "to": to, "label": "", "condition": None, "default": False, "handle": "out"}
-            for source, to in ("tb", "bc")
-        ],
-    }
-    assert f'data-graph-url="{page_of(drawn, "graph")}"' in browser.get(page_of(drawn)).content.decode()
+    text = browser.get(page_of(drawn)).content.decode()
+    assert text.count('<g class="pt-part ') == 3
+    assert text.count('<g class="pt-line ') == 2
+    assert "<title>Big?, condition</title>" in text
+    assert "<title>t → b</title>" in text
 
 
 def test_many_nodes_come_in_pages(browser, import_document):

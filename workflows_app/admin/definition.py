@@ -15,9 +15,10 @@ from workflows_app.admin.words import CHANGE_WORDS, PART_WORDS, ROLE_NAMES, deed
 from workflows_app.dag import jsontext, yamltext
 from workflows_app.dag.differences import Difference, differences
 from workflows_app.dag.document import Settings
+from workflows_app.drawing import drawing_of
 from workflows_app.history import Version, content_of, deeds_of, versions_of
 from workflows_app.models.pages import InvalidCursor
-from workflows_app.queries import edges_page, graph_json, nodes_page, shares_json
+from workflows_app.queries import edges_page, nodes_page, shares_json
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -42,7 +43,6 @@ class DefinitionPages(WorkflowFrame):
     @override
     def get_urls(self) -> list[URLPattern]:
         return [
-            self.of_workflow("graph/", "graph", self.graph_view),
             self.of_workflow("nodes/", "nodes", self.nodes_view),
             self.of_workflow("versions/", "versions", self.versions_view),
             *super().get_urls(),
@@ -65,16 +65,13 @@ class DefinitionPages(WorkflowFrame):
 
     def overview_context(self, request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
         return {
+            "drawing": drawing_of(workflow),
             "findings": findings(stored_problems(workflow)),
             "settings": _settings(workflow),
             "inputs": _inputs(workflow),
             "variables": _variables(workflow),
             "shares": shares_shown(workflow),
         }
-
-    def graph_view(self, request: HttpRequest, workflow: Workflow) -> HttpResponse:
-        """For the script that draws it."""
-        return HttpResponse(jsontext.dumps(graph_json(workflow)), content_type="application/json")
 
     def nodes_view(self, request: HttpRequest, workflow: Workflow) -> HttpResponse:
         try:

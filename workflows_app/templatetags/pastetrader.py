@@ -49,6 +49,12 @@ def node_type_mark(kind: str) -> SafeString:
     return format_html('<span class="pt-type">{}{}</span>', icon(kind), node_type_word(kind))
 
 
+@register.simple_tag
+def node_type_name(kind: str) -> str:
+    """A node type in words."""
+    return node_type_word(kind)
+
+
 @register.filter
 def duration(milliseconds: Decimal | float | None) -> str:
     """Milliseconds as people read them, three digits or so; empty for what has not ended."""
