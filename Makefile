@@ -69,6 +69,10 @@ bench: sync ## measure the engine against its floors and the API against a plain
 	@$(PYTHON) -m benchmarks $(ARGS)
 	@$(PYTHON) -m benchmarks --database postgresql $(ARGS)
 
+.PHONY: screenshots
+screenshots: sync ## take a picture of every page into docs/images; needs Debian's chromium
+	@$(PYTHON) -m tests.browser.screenshots
+
 .PHONY: format
 format: sync ## sort imports and format the source
 	@.venv/bin/ruff check --select I --fix --quiet
