@@ -8,7 +8,13 @@ from django.db import connection, transaction
 
 @contextmanager
 def one_moment() -> Generator[None]:
-    """What is read inside is as it was at the first read. Nothing may be written, and no transaction be open."""
+    """What is read inside is as it was at the first read, and nothing may be written.
+
+    In a transaction that is open already it is what that transaction sees.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
     if connection.vendor != "sqlite":
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
