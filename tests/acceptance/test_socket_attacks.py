@@ -144,14 +144,12 @@ def test_whoever_may_no_longer_watch_is_cut_off_within_seconds(site, napping):
         ("logged out", {"Origin": site.server.url, "Cookie": cookie}, log_out, 4401),
         ("revoked", {"token": token}, lambda: site.shell("shell", "-v", "0", "-c", revoke), 4401),
     ]
-    for what, options, act, code in cases:
-        with site.watch(napping, **{"token": None, **options}) as socket:
-            said = messages(socket)
-            assert [next(said)["type"] for _ in range(2)] == ["hello", "snapshot"]
-            act()
-            began = time.monotonic()
-            assert (what, closed_with(socket, 10)[0]) == (what, code)
-            assert time.monotonic() - began < 5
+    ticket = site.api("POST", "/tickets", token=token).json()["ticket"]
+    with watching(site.server.url, f"/ws/executions/{napping}/?ticket={ticket}", Origin=site.server.url) as by_ticket:
+        assert next(messages(by_ticket))["type"] == "hello"
+        cut_off(site, napping, cases)
+        # What a token's ticket has opened ends with the token.
+        assert closed_with(by_ticket, 10)[0] == 4401
     with site.watch(napping, token=site.token_of("viewer")) as socket:
         said = messages(socket)
         assert [next(said)["type"] for _ in range(2)] == ["hello", "snapshot"]
@@ -159,6 +157,17 @@ def test_whoever_may_no_longer_watch_is_cut_off_within_seconds(site, napping):
         began = time.monotonic()
         assert closed_with(socket, 10)[0] == 4403
         assert time.monotonic() - began < 5
+
+
+def cut_off(site, execution, cases):
+    for what, options, act, code in cases:
+        with site.watch(execution, **{"token": None, **options}) as socket:
+            said = messages(socket)
+            assert [next(said)["type"] for _ in range(2)] == ["hello", "snapshot"]
+            act()
+            began = time.monotonic()
+            assert (what, closed_with(socket, 10)[0]) == (what, code)
+            assert time.monotonic() - began < 5
 
 
 def test_frames_that_are_too_large_and_floods_end_the_socket(site, napping):

@@ -58,9 +58,16 @@ class SocketTicket(models.Model):
     user: models.ForeignKey[User, User] = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+"
     )
+    # Where it was asked for with a token: what it opens lasts no longer than that.
+    token: models.ForeignKey[ApiToken | None, ApiToken | None] = models.ForeignKey(
+        ApiToken, on_delete=models.CASCADE, null=True, related_name="+"
+    )
     secret_hash: models.CharField[str, str] = models.CharField(max_length=64, unique=True)
     scopes: models.Field[list[str], list[str]] = JsonTextField()
     expires_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(db_index=True)
+
+    if TYPE_CHECKING:
+        token_id: int | None
 
     @override
     def __str__(self) -> str:

@@ -114,6 +114,7 @@ def issue_ticket(bearer: Bearer) -> str:
         _ = SocketTicket.objects.filter(expires_at__lte=now).delete()
         _ = SocketTicket.objects.create(
             user=bearer.user,
+            token_id=bearer.token_id,
             secret_hash=_hash(text),
             scopes=[scope for scope in Scope if scope in bearer.scopes],
             expires_at=now + timedelta(seconds=TICKET_SECONDS),
@@ -128,9 +129,11 @@ def redeem_ticket(text: str) -> Bearer | None:
     # Of two that come with the same ticket one deletes it.
     if ticket is None or not tickets.delete()[0]:
         return None
-    if ticket.expires_at <= timezone.now() or not ticket.user.is_active:
+    if ticket.expires_at <= timezone.now():
         return None
-    return Bearer(user=ticket.user, scopes=frozenset(Scope(scope) for scope in ticket.scopes))
+    scopes = frozenset(Scope(scope) for scope in ticket.scopes)
+    bearer = Bearer(token_id=ticket.token_id, user=ticket.user, scopes=scopes)
+    return bearer if is_still_good(bearer) else None
 
 
 def _hash(text: str) -> str:
