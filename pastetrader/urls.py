@@ -8,6 +8,7 @@ from django.views.i18n import set_language
 from executions_app.web import limited_login, probes, unknown, urls
 from pastetrader.api import api
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "PasteTrader"
 admin.site.site_url = None
 

@@ -33,7 +33,8 @@ INSTALLED_APPS = [
     # Daphne as an app does one thing, it makes `runserver` speak ASGI, and costs every other command half a
     # second for importing Twisted.
     *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
-    "django.contrib.admin",
+    # Without its search for admin modules, which `pastetrader.urls` makes: commands need none of the pages.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
