@@ -5,7 +5,8 @@ import math
 import signal
 import sys
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, override
 
 from django.core.management.base import CommandError, CommandParser
@@ -54,18 +55,15 @@ class RunCommand(WorkflowCommand, ABC):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         seconds = _seconds(options["timeout"])
-        execution: WorkflowExecution | None = None
         try:
-            execution = self.accept(options)
-            if options["no_wait"]:
-                shown = execution_json(execution_by_id(str(execution.id))) if options["json"] else None
-                self.stdout.write(str(execution.id) if shown is None else jsontext.pretty(shown))
-                return
-            stopped_by = self._run(execution, options, seconds)
+            with _noted_signals() as noted:
+                execution = self.accept(options)
+                if options["no_wait"] and not noted:
+                    shown = execution_json(execution_by_id(str(execution.id))) if options["json"] else None
+                    self.stdout.write(str(execution.id) if shown is None else jsontext.pretty(shown))
+                    return
+                stopped_by = self._run(execution, options, seconds, noted)
         except KeyboardInterrupt:
-            if execution is not None:
-                # Ctrl-C came before the loop listened for it: what was accepted must not stay pending.
-                cancel_soon(execution.id)
             sys.exit(SIGNALLED + signal.SIGINT)
         finally:
             close()
@@ -81,14 +79,16 @@ class RunCommand(WorkflowCommand, ABC):
         self._report(execution, options)
         sys.exit(SIGNALLED + stopped_by if stopped_by else EXIT_CODES[execution.status])
 
-    def _run(self, execution: WorkflowExecution, options: dict[str, Any], seconds: float | None) -> int:
+    def _run(
+        self, execution: WorkflowExecution, options: dict[str, Any], seconds: float | None, noted: Sequence[int]
+    ) -> int:
         """Run to the end, or wait where another process runs it. The signal that ended it, 0 for none."""
         if execution.is_finished:
             return 0
         with self._progress(execution, options) as progress:
             observe = None if progress is None else progress.observe
             with asyncio.Runner() as loop:
-                return loop.run(_run_here(execution, observe, seconds))
+                return loop.run(_run_here(execution, observe, seconds, noted))
 
     def _progress(
         self, execution: WorkflowExecution, options: dict[str, Any]
@@ -114,7 +114,31 @@ class RunCommand(WorkflowCommand, ABC):
         self.stdout.write(jsontext.pretty(shown if options["json"] else execution.output))
 
 
-async def _run_here(execution: WorkflowExecution, observe: Observer | None, seconds: float | None) -> int:
+@contextmanager
+def _noted_signals() -> Generator[Sequence[int]]:
+    """Ctrl-C and a termination are noted inside, until a loop listens for them; a second one interrupts at once.
+
+    An interrupt that is raised wherever the program happens to be is lost where that is no place for exceptions, as in
+    the import of a module; and between a commit and the next line nobody knows of what was accepted.
+    """
+    noted: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        noted.append(number)
+        if len(noted) > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            _ = signal.signal(number, handler)
+
+
+async def _run_here(
+    execution: WorkflowExecution, observe: Observer | None, seconds: float | None, noted: Sequence[int]
+) -> int:
     stopped_by = 0
 
     def stop(number: int) -> None:
@@ -124,6 +148,9 @@ async def _run_here(execution: WorkflowExecution, observe: Observer | None, seco
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    # Only now: what comes from here on is heard by the loop.
+    for number in noted:
+        stop(number)
     _ = await run_to_its_end(execution.id, observe, seconds)
     return stopped_by
 

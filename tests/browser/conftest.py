@@ -29,7 +29,8 @@ PASSWORD = "of a test"
 FAVICON = re.compile(r"/favicon\.ico$")
 
 
-@pytest.fixture(scope="session")
+# Playwright's event loop runs as long as this: no test of another module may find it running.
+@pytest.fixture(scope="module")
 def chromium():
     if not CHROMIUM.exists():
         sentence = "There is no Chromium: `apt-get install chromium` brings it."
@@ -112,7 +113,7 @@ def prepared(folder: Path, workflows: Sequence[Path]) -> Iterator[Prepared]:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory, chromium):
+def site(tmp_path_factory):
     """A server with the demo workflows and those of these tests."""
     folder = tmp_path_factory.mktemp("site")
     workflows = [*sorted((ROOT / "demo").glob("*.yaml")), *write_all(folder)]
@@ -136,7 +137,7 @@ def logged_in(chromium: Browser, site: Site) -> Any:
     return state
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def session(site, chromium):
     return logged_in(chromium, site)
 

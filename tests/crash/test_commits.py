@@ -46,11 +46,12 @@ def commits():
 def test_every_commit_of_the_engine_is_struck():
     names, nameless = commits()
     assert names == set(REACHED_BY)
-    # The first makes the named ones; a cancel is within its service's; the others change no run: a probe, the deletion
-    # of what ended.
+    # One makes the named ones; a cancel is within its service's; the others change no run: reads as of one moment, a
+    # probe, the deletion of what ended.
     assert nameless == {
         "executions_app/models/querysets.py",
         "executions_app/models/commits.py",
+        "executions_app/models/moment.py",
         "executions_app/recorder/thread.py",
         "executions_app/services/prune.py",
     }

@@ -18,9 +18,7 @@ const root = byId("pt-execution");
 const isNarrow = matchMedia("(max-width: 640px)");
 /** @type {import("./state.js").State | null} */
 let state = null;
-let tab = "";
-let inspected = "";
-let failure = "";
+let tab = "", inspected = "", failure = "";
 const changed = /** @type {Set<string>} */ (new Set());
 
 /** Run what may fail, and say so. @param {() => Promise<any>} action */
@@ -59,6 +57,7 @@ const stream = new Stream({
     byId("pt-connection").dataset.state = status;
     failure = status === "refused" ? say(`refused_${code}`) : "";
     if (status !== "live") trouble(failure);
+    if (!failure) void tried(draw);
   },
 });
 
@@ -337,6 +336,16 @@ function pressed(event) {
   action();
 }
 
+/** Fetch the picture and show it, once; where that failed, it is tried again when the server is heard again. */
+async function draw() {
+  const [picture] = graph.picture ? [null] : await Promise.all([ask("graph/"), loadSymbols()]);
+  if (!picture || graph.picture || !state) return;
+  byId("pt-keys").append(...[...state.nodes.keys()].map((key) => h("option", { value: key })));
+  if (!picture.nodes.length && picture.count) byId("pt-canvas").textContent = say("too_many", picture);
+  else graph.show(picture, state);
+  byId("pt-turn").setAttribute("aria-pressed", String(graph.isDown));
+}
+
 async function begin() {
   byId("pt-counts").replaceChildren(...[...counters.values()].map(({ item }) => item));
   byId("pt-tabs").hidden = byId("pt-log-tools").hidden = false;
@@ -346,16 +355,9 @@ async function begin() {
   listen();
   const wanted = location.hash;
   choose((isNarrow.matches ? settings.narrowTab : settings.tab) ?? (isNarrow.matches ? "table" : "graph"));
-  void tried(() => log.load());
-  void tried(() => events.load());
+  for (const feed of [log, events]) void tried(() => feed.load());
   await stream.start();
-  await tried(async () => {
-    const [picture] = await Promise.all([ask("graph/"), loadSymbols()]);
-    byId("pt-keys").append(...[...(state?.nodes.keys() ?? [])].map((key) => h("option", { value: key })));
-    if (!picture.nodes.length && picture.count) byId("pt-canvas").textContent = say("too_many", picture);
-    else if (state) graph.show(picture, state);
-    byId("pt-turn").setAttribute("aria-pressed", String(graph.isDown));
-  });
+  await tried(draw);
   if (wanted) obey(wanted);
   setInterval(() => {
     if (!state || isOver(state)) return;
