@@ -3,11 +3,12 @@
 from typing import override
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 
 class ExecutionsConfig(AppConfig):
     name = "executions_app"
-    verbose_name = "Executions"
+    verbose_name = gettext_lazy("Executions")
     default_auto_field = "django.db.models.BigAutoField"
 
     @override

@@ -6,11 +6,12 @@ from typing import override
 from django.apps import AppConfig
 from django.db import close_old_connections, connections
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy
 
 
 class WorkflowsConfig(AppConfig):
     name = "workflows_app"
-    verbose_name = "Workflows"
+    verbose_name = gettext_lazy("Workflows")
     default_auto_field = "django.db.models.BigAutoField"
 
     @override

@@ -1,4 +1,4 @@
-"""What statuses, reasons and node types are called in the language of whoever looks."""
+"""What statuses, reasons, node types and settings are called in the language of whoever looks."""
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -38,6 +38,16 @@ NODE_TYPE_WORDS: dict[str, Promise] = {
     "aggregator": _("aggregator"),
 }
 
+SCHEDULING_WORDS: dict[str, Promise] = {
+    "levels": _("level by level"),
+    "eager": _("each node as soon as it can"),
+}
+
+ON_FAILURE_WORDS: dict[str, Promise] = {
+    "continue": _("other branches go on"),
+    "stop": _("nothing new starts"),
+}
+
 
 def status_word(status: str) -> str:
     return str(STATUS_WORDS.get(status, status))
@@ -50,3 +60,7 @@ def reason_word(reason: str | None) -> str:
 
 def node_type_word(kind: str) -> str:
     return str(NODE_TYPE_WORDS.get(kind, kind))
+
+
+def scheduling_word(scheduling: str) -> str:
+    return str(SCHEDULING_WORDS.get(scheduling, scheduling))

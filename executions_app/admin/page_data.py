@@ -15,7 +15,7 @@ from executions_app.pictures import counts_of, table_of
 from executions_app.queries import LEVELS, duration_ms, reruns_of
 from workflows_app.dag import jsontext
 from workflows_app.models.access import Verb, can
-from workflows_app.wording import NODE_TYPE_WORDS, STATUS_WORDS, reason_word
+from workflows_app.wording import NODE_TYPE_WORDS, STATUS_WORDS, reason_word, scheduling_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,7 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
         "short_id": str(execution.pk)[-8:],
         "workflow_url": _workflow_url(execution),
         "trigger": trigger_word(execution.trigger_type),
+        "scheduling": scheduling_word(execution.scheduling),
         "reason": reason_word(execution.reason),
         "elapsed_ms": duration_ms(execution.started_at, execution.ended_at),
         "total": sum(counts.values()),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast, override
 
 from django import forms
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from workflows_app.admin.forms import labels_in
 from workflows_app.dag import jsontext
@@ -23,6 +24,19 @@ _WIDGETS = {"email": forms.EmailInput, "uri": forms.URLInput}
 # The whole input, where it is written as JSON.
 _WHOLE = "input"
 _OPTIONAL: dict[str, Any] = {"required": False}
+# What a schema's keywords say of a value, before that value.
+_BOUND_WORDS: dict[str, Promise] = {
+    "minimum": gettext_lazy("minimum"),
+    "exclusiveMinimum": gettext_lazy("exclusive minimum"),
+    "maximum": gettext_lazy("maximum"),
+    "exclusiveMaximum": gettext_lazy("exclusive maximum"),
+    "multipleOf": gettext_lazy("multiple of"),
+    "minLength": gettext_lazy("min length"),
+    "maxLength": gettext_lazy("max length"),
+    "pattern": gettext_lazy("pattern"),
+    "minItems": gettext_lazy("min items"),
+    "maxItems": gettext_lazy("max items"),
+}
 
 
 class _JsonField(forms.CharField):
@@ -192,12 +206,7 @@ def _help(field: InputField) -> str:
     parts = [
         field.description,
         f"({field.name})" if field.title and field.title != field.name else "",
-        ", ".join(f"{_spaced(keyword)} {jsontext.dumps(value)}" for keyword, value in field.bounds),
+        ", ".join(f"{_BOUND_WORDS.get(keyword, keyword)} {jsontext.dumps(value)}" for keyword, value in field.bounds),
         field.format if field.kind is Kind.TEXT else "",
     ]
     return " · ".join(part for part in parts if part)
-
-
-def _spaced(keyword: str) -> str:
-    """`minLength` as `min length`."""
-    return re.sub("([A-Z])", r" \1", keyword).lower()

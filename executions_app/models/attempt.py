@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import override
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from executions_app.engine.states import AttemptOutcome
 from executions_app.models.execution import WorkflowExecution
@@ -42,6 +43,8 @@ class NodeAttempt(models.Model):
     ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = gettext_lazy("attempt")
+        verbose_name_plural = gettext_lazy("attempts")
         ordering = ["execution", "order", "item", "number"]
         constraints = [
             models.UniqueConstraint(fields=["execution", "order", "item", "number"], name="node_attempt_once"),

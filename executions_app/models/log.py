@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import override
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from executions_app.models.execution import WorkflowExecution
 from workflows_app.dag.types import JsonObject
@@ -32,6 +33,8 @@ class ExecutionLog(models.Model):
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
 
     class Meta:
+        verbose_name = gettext_lazy("log entry")
+        verbose_name_plural = gettext_lazy("log entries")
         ordering = ["execution", "seq"]
         constraints = [
             models.UniqueConstraint(fields=["execution", "seq"], name="execution_log_seq"),

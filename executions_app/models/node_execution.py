@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import override
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from executions_app.engine.states import NodeStatus
 from executions_app.models.execution import WorkflowExecution
@@ -53,6 +54,8 @@ class NodeExecution(models.Model):
     ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = gettext_lazy("node of an execution")
+        verbose_name_plural = gettext_lazy("nodes of executions")
         ordering = ["execution", "order"]
         constraints = [
             models.UniqueConstraint(fields=["execution", "order", "item"], name="node_execution_once"),

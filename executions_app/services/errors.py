@@ -1,7 +1,11 @@
-"""Why a use case on runs was refused."""
+"""Why a use case on runs was refused, in the language of whoever asked; commands and engines speak English."""
 
 from collections.abc import Sequence
 from typing import ClassVar
+
+from django.utils.translation import gettext as _
+
+from workflows_app.wording import status_word
 
 
 class RunError(Exception):
@@ -16,8 +20,10 @@ class InvalidInput(RunError):
     code: ClassVar[str] = "invalid_input"
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
-        sentences = "; ".join(f"{field or 'the input'}: {sentence}" for field, sentence in problems)
-        super().__init__(f"The input does not fit the workflow's input_schema: {sentences}")
+        sentences = "; ".join(f"{field or _('the input')}: {sentence}" for field, sentence in problems)
+        super().__init__(
+            _("The input does not fit the workflow's input_schema: %(problems)s") % {"problems": sentences}
+        )
         self.problems = list(problems)
 
 
@@ -28,7 +34,9 @@ class NeedsInput(RunError):
 
     def __init__(self, names: Sequence[str]) -> None:
         fields = ", ".join(f"'{name}'" for name in names)
-        super().__init__(f"It needs input that has no default: fill in {fields} on its run page.")
+        super().__init__(
+            _("It needs input that has no default: fill in %(fields)s on its run page.") % {"fields": fields}
+        )
 
 
 class AlreadyRunning(RunError):
@@ -38,8 +46,11 @@ class AlreadyRunning(RunError):
 
     def __init__(self, name: str, execution_id: object) -> None:
         super().__init__(
-            f"Workflow '{name}' allows one execution at a time, and {execution_id} has not ended: "
-            "wait for it or cancel it."
+            _(
+                "Workflow '%(name)s' allows one execution at a time, and %(execution)s has not ended: "
+                "wait for it or cancel it."
+            )
+            % {"name": name, "execution": execution_id}
         )
 
 
@@ -52,8 +63,11 @@ class TooManyPending(RunError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"{limit} executions of yours wait already, which is the most that may: nothing was accepted. "
-            "Wait until some of them have started, or cancel some."
+            _(
+                "%(limit)s executions of yours wait already, which is the most that may: nothing was accepted. "
+                "Wait until some of them have started, or cancel some."
+            )
+            % {"limit": limit}
         )
 
 
@@ -63,7 +77,7 @@ class InactiveWorkflow(RunError):
     code: ClassVar[str] = "inactive_workflow"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Workflow '{name}' is not active: activate it before you run it.")
+        super().__init__(_("Workflow '%(name)s' is not active: activate it before you run it.") % {"name": name})
 
 
 class IdempotencyConflict(RunError):
@@ -72,7 +86,10 @@ class IdempotencyConflict(RunError):
     code: ClassVar[str] = "idempotency_conflict"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"The idempotency key '{key}' was used with another request: send the same one, or a new key.")
+        super().__init__(
+            _("The idempotency key '%(key)s' was used with another request: send the same one, or a new key.")
+            % {"key": key}
+        )
 
 
 class ExecutionNotFound(RunError):
@@ -81,7 +98,10 @@ class ExecutionNotFound(RunError):
     code: ClassVar[str] = "not_found"
 
     def __init__(self, execution_id: object) -> None:
-        super().__init__(f"There is no execution '{execution_id}'. `list_executions` shows the latest.")
+        super().__init__(
+            _("There is no execution '%(execution)s'. `list_executions` shows the latest.")
+            % {"execution": execution_id}
+        )
 
 
 class NodeNotFound(RunError):
@@ -90,7 +110,7 @@ class NodeNotFound(RunError):
     code: ClassVar[str] = "not_found"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"The execution has no node '{key}'.")
+        super().__init__(_("The execution has no node '%(key)s'.") % {"key": key})
 
 
 class AlreadyFinished(RunError):
@@ -99,7 +119,10 @@ class AlreadyFinished(RunError):
     code: ClassVar[str] = "already_finished"
 
     def __init__(self, execution_id: object, status: str) -> None:
-        super().__init__(f"Execution {execution_id} has already ended: it is {status}.")
+        super().__init__(
+            _("Execution %(execution)s has already ended: it is %(status)s.")
+            % {"execution": execution_id, "status": status_word(status)}
+        )
 
 
 class NotFinished(RunError):
@@ -109,7 +132,8 @@ class NotFinished(RunError):
 
     def __init__(self, execution_id: object, status: str) -> None:
         super().__init__(
-            f"Execution {execution_id} is {status}: wait for its end, or cancel it, before you run it again."
+            _("Execution %(execution)s is %(status)s: wait for its end, or cancel it, before you run it again.")
+            % {"execution": execution_id, "status": status_word(status)}
         )
 
 
@@ -120,7 +144,8 @@ class NothingFailed(RunError):
 
     def __init__(self, execution_id: object) -> None:
         super().__init__(
-            f"Execution {execution_id} completed, there is no failure to go on from: run it from the start."
+            _("Execution %(execution)s completed, there is no failure to go on from: run it from the start.")
+            % {"execution": execution_id}
         )
 
 

@@ -24,7 +24,9 @@ def limited_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRe
             try:
                 refuse_guessing(address_of(request))
             except TooManyWrongCredentials as error:
-                refusal = HttpResponse(f"{error}\n", status=HTTPStatus.TOO_MANY_REQUESTS, content_type="text/plain")
+                refusal = HttpResponse(
+                    f"{error}\n", status=HTTPStatus.TOO_MANY_REQUESTS, content_type="text/plain; charset=utf-8"
+                )
                 refusal["Retry-After"] = str(error.retry_after)
                 return refusal
         return view(request, *args, **kwargs)

@@ -211,8 +211,7 @@ def test_a_token_is_made_and_revoked_in_the_admin(pages, owner):
     assert token.secret_hash not in pages.get(f"/admin/workflows_app/apitoken/{token.pk}/change/").content.decode()
     chosen = {"action": "revoke_selected", "_selected_action": [token.pk]}
     assert (
-        "1 of 1 tokens are revoked"
-        in pages.post("/admin/workflows_app/apitoken/", chosen, follow=True).content.decode()
+        "1 of 1 token is revoked" in pages.post("/admin/workflows_app/apitoken/", chosen, follow=True).content.decode()
     )
     assert program.get("/workflows").status_code == 401
     entries = AuditEntry.objects.filter(object_type="apitoken").values_list("actor_name", "verb", "address")

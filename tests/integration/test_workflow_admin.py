@@ -313,7 +313,7 @@ def test_the_overview_tells_settings_variables_and_input(browser, import_documen
         )
     )
     page = text_of(browser.get(page_of(shown)))
-    for words in ("0.12345678901234567890", "stop", 'one of "a",1', "null, string", "required", "none"):
+    for words in ("0.12345678901234567890", "nothing new starts", 'one of "a",1', "null, string", "required", "none"):
         assert words in page
 
 

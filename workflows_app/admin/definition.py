@@ -19,6 +19,7 @@ from workflows_app.drawing import drawing_of
 from workflows_app.history import Version, content_of, deeds_of, versions_of
 from workflows_app.models.pages import InvalidCursor
 from workflows_app.queries import edges_page, nodes_page, shares_json
+from workflows_app.wording import ON_FAILURE_WORDS, scheduling_word
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -151,10 +152,10 @@ def _settings(workflow: Workflow) -> list[Fact]:
     settings = Settings.model_validate(workflow.head.get("settings", {}))
     limit = settings.timeout_seconds
     return [
-        Fact(name=_("Scheduling"), value=str(settings.scheduling)),
+        Fact(name=_("Scheduling"), value=scheduling_word(settings.scheduling)),
         Fact(name=_("Nodes at a time"), value=str(settings.max_parallel_nodes)),
         Fact(name=_("Time limit"), value=_("none") if limit is None else _("%(number)s s") % {"number": limit}),
-        Fact(name=_("After a failure"), value=str(settings.on_failure)),
+        Fact(name=_("After a failure"), value=str(ON_FAILURE_WORDS[settings.on_failure])),
         Fact(name=_("Several executions at a time"), value=_("yes") if settings.allow_concurrent else _("no")),
     ]
 

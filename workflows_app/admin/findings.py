@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workflows_app.admin.words import PROBLEM_WORDS
 from workflows_app.dag.problems import Problem, ProblemCode
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ _EXCERPT = 120
 class Finding:
     problem: Problem
     excerpt: str = ""
+
+    @property
+    def title(self) -> str:
+        return str(PROBLEM_WORDS[self.problem.code])
 
 
 def findings(problems: Iterable[Problem], text: str = "") -> list[Finding]:

@@ -9,8 +9,11 @@ from django.contrib import admin, messages
 from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from workflows_app.admin.base import AuditedAdmin
+from workflows_app.admin.words import SCOPE_NAMES, SCOPE_WORDS
 from workflows_app.models import ApiToken
 from workflows_app.models.token import Scope
 from workflows_app.services.tokens import MOST_DAYS, create_token, revoke
@@ -29,13 +32,17 @@ class NewToken(_Form):
     """What a token is to be; its secret is made by the service."""
 
     scopes = forms.MultipleChoiceField(
-        choices=[(str(scope), str(scope)) for scope in Scope],
+        label=gettext_lazy("Scopes"),
+        choices=[(str(scope), SCOPE_WORDS[scope]) for scope in Scope],
         initial=[str(scope) for scope in Scope],
         widget=forms.CheckboxSelectMultiple,
-        help_text="read looks, run starts and cancels executions and tries tools, write makes and changes workflows",
     )
     days = forms.IntegerField(
-        required=False, min_value=1, max_value=MOST_DAYS, help_text="until it expires; empty: it never does"
+        label=gettext_lazy("Days"),
+        required=False,
+        min_value=1,
+        max_value=MOST_DAYS,
+        help_text=gettext_lazy("Until it expires; empty: it never does."),
     )
 
     class Meta:
@@ -53,15 +60,16 @@ class TokenAdmin(AuditedAdmin[ApiToken]):
     list_select_related = ("user",)
     actions = ("revoke_selected",)
 
-    @admin.display(description="scopes")
+    @admin.display(description=gettext_lazy("scopes"))
     def allowed(self, token: ApiToken) -> str:
-        return ", ".join(token.scopes)
+        return ", ".join(str(SCOPE_NAMES[Scope(scope)]) for scope in token.scopes)
 
-    @admin.display(description="state")
+    @admin.display(description=gettext_lazy("state"))
     def state(self, token: ApiToken) -> str:
         if token.revoked_at is not None:
-            return "revoked"
-        return "expired" if token.expires_at is not None and token.expires_at <= timezone.now() else "good"
+            return _("revoked")
+        is_over = token.expires_at is not None and token.expires_at <= timezone.now()
+        return _("expired") if is_over else _("good")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
@@ -98,7 +106,9 @@ class TokenAdmin(AuditedAdmin[ApiToken]):
             scopes=[Scope(scope) for scope in chosen["scopes"]],
             by=user,
         )
-        sentence = f"The token is {text}. Keep it now: it cannot be shown again, only its hash is kept."
+        sentence = _("The token is %(token)s. Keep it now: it cannot be shown again, only its hash is kept.") % {
+            "token": text
+        }
         self.message_user(request, sentence, messages.WARNING)
 
     @override
@@ -109,10 +119,15 @@ class TokenAdmin(AuditedAdmin[ApiToken]):
     def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:workflows_app_apitoken_changelist"))
 
-    @admin.action(description="Revoke selected tokens", permissions=["add"])
+    @admin.action(description=gettext_lazy("Revoke selected tokens"), permissions=["add"])
     def revoke_selected(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
         revoked = [token for token in chosen.select_related("user") if revoke(token, cast("User", request.user))]
-        self.message_user(request, f"{len(revoked)} of {len(chosen)} tokens are revoked now; the others were already.")
+        sentence = ngettext(
+            "%(done)s of %(count)s token is revoked now; the others were already.",
+            "%(done)s of %(count)s tokens are revoked now; the others were already.",
+            len(chosen),
+        ) % {"done": len(revoked), "count": len(chosen)}
+        self.message_user(request, sentence)
 
     @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

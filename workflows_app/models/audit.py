@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy
 
 from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonObject
@@ -45,17 +46,21 @@ class AuditEntry(models.Model):
     actor: models.ForeignKey[User | None, User | None] = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+"
     )
-    actor_name: models.CharField[str, str] = models.CharField(max_length=200)
+    actor_name: models.CharField[str, str] = models.CharField(gettext_lazy("user"), max_length=200)
     # `workflow.replaced`, `execution.started`.
-    verb: models.CharField[str, str] = models.CharField(max_length=40)
-    object_type: models.CharField[str, str] = models.CharField(max_length=40)
-    object_id: models.CharField[str, str] = models.CharField(max_length=200)
+    verb: models.CharField[str, str] = models.CharField(gettext_lazy("deed"), max_length=40)
+    object_type: models.CharField[str, str] = models.CharField(gettext_lazy("kind of object"), max_length=40)
+    object_id: models.CharField[str, str] = models.CharField(gettext_lazy("object"), max_length=200)
     # Empty where the deed came from no other machine.
-    address: models.CharField[str, str] = models.CharField(max_length=64, blank=True, default="")
-    at: models.DateTimeField[datetime, datetime] = models.DateTimeField(default=timezone.now, db_index=True)
-    data: models.Field[JsonObject, JsonObject] = JsonTextField(default=dict)
+    address: models.CharField[str, str] = models.CharField(
+        gettext_lazy("address"), max_length=64, blank=True, default=""
+    )
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField(
+        gettext_lazy("time"), default=timezone.now, db_index=True
+    )
+    data: models.Field[JsonObject, JsonObject] = JsonTextField(gettext_lazy("details"), default=dict)
     # Made of this entry, the one before it and the secret key. Empty in entries that are older than seals.
-    seal: models.CharField[str, str] = models.CharField(max_length=64, blank=True, default="")
+    seal: models.CharField[str, str] = models.CharField(gettext_lazy("seal"), max_length=64, blank=True, default="")
 
     objects = _AppendOnly.as_manager()
 
@@ -64,7 +69,8 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["-at", "-id"]
-        verbose_name_plural = "audit entries"
+        verbose_name = gettext_lazy("audit entry")
+        verbose_name_plural = gettext_lazy("audit entries")
         indexes = [models.Index(fields=["object_type", "object_id"], name="audit_by_object")]
 
     @override

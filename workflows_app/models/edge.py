@@ -6,6 +6,7 @@ import uuid
 from typing import override
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from workflows_app.dag.types import Handle, JsonObject
 from workflows_app.models.fields import JsonTextField, new_id
@@ -33,6 +34,8 @@ class Edge(models.Model):
     definition: models.Field[JsonObject, JsonObject] = JsonTextField()
 
     class Meta:
+        verbose_name = gettext_lazy("edge")
+        verbose_name_plural = gettext_lazy("edges")
         ordering = ["workflow", "order"]
         indexes = [models.Index(fields=["workflow", "order"], name="edge_by_order")]
         constraints = [

@@ -7,6 +7,7 @@ from typing import override
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from workflows_app.dag.types import JsonObject, NodeType
 from workflows_app.models.fields import JsonTextField, new_id
@@ -36,6 +37,8 @@ class Node(models.Model):
     definition: models.Field[JsonObject, JsonObject] = JsonTextField()
 
     class Meta:
+        verbose_name = gettext_lazy("node")
+        verbose_name_plural = gettext_lazy("nodes")
         ordering = ["workflow", "order"]
         constraints = [
             models.UniqueConstraint(fields=["workflow", "key"], name="node_unique_key"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, override
 
 from django.contrib.auth.models import Group
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from workflows_app.models.access import Role
 from workflows_app.models.workflow import Workflow
@@ -26,6 +27,8 @@ class WorkflowShare(models.Model):
         group_id: int
 
     class Meta:
+        verbose_name = gettext_lazy("share")
+        verbose_name_plural = gettext_lazy("shares")
         ordering = ["workflow", "group__name"]
         constraints = [
             models.UniqueConstraint(fields=["workflow", "group"], name="workflow_share_once"),

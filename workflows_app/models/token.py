@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, override
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from workflows_app.models.fields import JsonTextField
 
@@ -30,22 +31,29 @@ class ApiToken(models.Model):
     """A secret that stands for its user; the database has nothing but its hash."""
 
     user: models.ForeignKey[User, User] = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
+        settings.AUTH_USER_MODEL, verbose_name=gettext_lazy("user"), on_delete=models.CASCADE, related_name="api_tokens"
     )
-    name: models.CharField[str, str] = models.CharField(max_length=200, blank=True, default="")
+    name: models.CharField[str, str] = models.CharField(gettext_lazy("name"), max_length=200, blank=True, default="")
     # The beginning of the token, by which people know it again.
-    prefix: models.CharField[str, str] = models.CharField(max_length=16)
+    prefix: models.CharField[str, str] = models.CharField(gettext_lazy("beginning"), max_length=16)
     secret_hash: models.CharField[str, str] = models.CharField(max_length=64, unique=True)
-    scopes: models.Field[list[str], list[str]] = JsonTextField()
-    created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now_add=True)
-    expires_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    scopes: models.Field[list[str], list[str]] = JsonTextField(gettext_lazy("scopes"))
+    created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(gettext_lazy("made"), auto_now_add=True)
+    expires_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        gettext_lazy("expires"), null=True, blank=True
+    )
     # To the minute: every request of a token would be a write.
-    last_used_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
-    revoked_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    last_used_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        gettext_lazy("last used"), null=True, blank=True
+    )
+    revoked_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        gettext_lazy("revoked"), null=True, blank=True
+    )
 
     class Meta:
         ordering = ["-created_at"]
-        verbose_name = "API token"
+        verbose_name = gettext_lazy("API token")
+        verbose_name_plural = gettext_lazy("API tokens")
 
     @override
     def __str__(self) -> str:
@@ -68,6 +76,10 @@ class SocketTicket(models.Model):
 
     if TYPE_CHECKING:
         token_id: int | None
+
+    class Meta:
+        verbose_name = gettext_lazy("socket ticket")
+        verbose_name_plural = gettext_lazy("socket tickets")
 
     @override
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, override
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from workflows_app.models.fields import new_id
 from workflows_app.models.workflow import Workflow
@@ -46,6 +47,8 @@ class WorkflowVersion(models.Model):
         workflow_id: uuid.UUID | None
 
     class Meta:
+        verbose_name = gettext_lazy("workflow version")
+        verbose_name_plural = gettext_lazy("workflow versions")
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(fields=["workflow", "number", "content_hash"], name="version_unique_content"),

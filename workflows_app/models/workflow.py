@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, override
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from workflows_app.dag.types import JsonObject, JsonValue
 from workflows_app.models.access import EVERYTHING, NOTHING, RIGHTS, Role, Verb, sees_everything
@@ -53,6 +54,7 @@ class Workflow(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="workflows"
     )
     name: models.CharField[str, str] = models.CharField(
+        gettext_lazy("name"),
         max_length=200,
         validators=[RegexValidator(r"^[a-z0-9-]+\Z", "Use lower-case letters, digits and hyphens only.")],
     )
@@ -76,6 +78,8 @@ class Workflow(models.Model):
         versions: RelatedManager[WorkflowVersion]
 
     class Meta:
+        verbose_name = gettext_lazy("workflow")
+        verbose_name_plural = gettext_lazy("workflows")
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["owner", "name"], name="workflow_unique_name"),

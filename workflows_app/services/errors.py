@@ -1,9 +1,22 @@
-"""Why a use case on definitions was refused."""
+"""Why a use case on definitions was refused, in the language of whoever asked; commands and engines speak English."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext_lazy
+
 from workflows_app.dag.problems import Problem
+
+_DEEDS: Mapping[str, Promise] = {
+    "read": pgettext_lazy("what a role allows", "read"),
+    "run": pgettext_lazy("what a role allows", "run"),
+    "cancel": pgettext_lazy("what a role allows", "cancel"),
+    "edit": pgettext_lazy("what a role allows", "edit"),
+    "share": pgettext_lazy("what a role allows", "share"),
+    "delete": pgettext_lazy("what a role allows", "delete"),
+}
 
 
 class DefinitionError(Exception):
@@ -23,10 +36,13 @@ class InvalidDefinition(DefinitionError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         errors = [problem for problem in problems if problem.is_error]
-        counted = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        first = "; ".join(str(error) for error in errors[:_IN_A_SENTENCE])
-        more = f"; and {len(errors) - _IN_A_SENTENCE} more." if len(errors) > _IN_A_SENTENCE else ""
-        super().__init__(f"The definition has {counted}: {first}{more}")
+        told = ngettext(
+            "The definition has %(count)s problem: %(first)s",
+            "The definition has %(count)s problems: %(first)s",
+            len(errors),
+        ) % {"count": len(errors), "first": "; ".join(str(error) for error in errors[:_IN_A_SENTENCE])}
+        more = len(errors) - _IN_A_SENTENCE
+        super().__init__(told if more <= 0 else told + _("; and %(count)s more.") % {"count": more})
         self.problems = list(problems)
 
 
@@ -36,7 +52,7 @@ class WorkflowNotFoundError(DefinitionError):
     code: ClassVar[str] = "not_found"
 
     def __init__(self, name: object) -> None:
-        super().__init__(f"There is no workflow '{name}'. Import a document with this name first.")
+        super().__init__(_("There is no workflow '%(name)s'. Import a document with this name first.") % {"name": name})
 
 
 class AmbiguousName(DefinitionError):
@@ -46,7 +62,10 @@ class AmbiguousName(DefinitionError):
 
     def __init__(self, name: str, owners: Sequence[str]) -> None:
         choices = ", ".join(f"{owner}/{name}" for owner in owners)
-        super().__init__(f"Several owners have a workflow '{name}': say which one, {choices}.")
+        super().__init__(
+            _("Several owners have a workflow '%(name)s': say which one, %(choices)s.")
+            % {"name": name, "choices": choices}
+        )
 
 
 class Forbidden(DefinitionError):
@@ -55,7 +74,10 @@ class Forbidden(DefinitionError):
     code: ClassVar[str] = "forbidden"
 
     def __init__(self, verb: str) -> None:
-        super().__init__(f"Your role does not allow to {verb} this: ask its owner for a role that does.")
+        super().__init__(
+            _("Your role does not allow to %(verb)s this: ask its owner for a role that does.")
+            % {"verb": _DEEDS.get(verb, verb)}
+        )
 
 
 class UnknownUser(DefinitionError):
@@ -64,7 +86,9 @@ class UnknownUser(DefinitionError):
     code: ClassVar[str] = "unknown_user"
 
     def __init__(self, username: str) -> None:
-        super().__init__(f"There is no active user '{username}': create it first, or name another one.")
+        super().__init__(
+            _("There is no active user '%(name)s': create it first, or name another one.") % {"name": username}
+        )
 
 
 class PartNotFound(DefinitionError):
@@ -73,7 +97,10 @@ class PartNotFound(DefinitionError):
     code: ClassVar[str] = "not_found"
 
     def __init__(self, what: str, key: object) -> None:
-        super().__init__(f"The workflow has no {what} '{key}'.")
+        sentence = (
+            _("The workflow has no node '%(key)s'.") if what == "node" else _("The workflow has no edge '%(key)s'.")
+        )
+        super().__init__(sentence % {"key": key})
 
 
 class VersionConflict(DefinitionError):
@@ -83,8 +110,11 @@ class VersionConflict(DefinitionError):
 
     def __init__(self, present: int) -> None:
         super().__init__(
-            f"The workflow has changed since you read it: its version is {present} now. Read it again, then repeat "
-            "your change on what you find."
+            _(
+                "The workflow has changed since you read it: its version is %(number)s now. Read it again, then repeat "
+                "your change on what you find."
+            )
+            % {"number": present}
         )
 
 
@@ -95,7 +125,8 @@ class NameTaken(DefinitionError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"There is a workflow '{name}' of this owner already: choose another name, or replace that one."
+            _("There is a workflow '%(name)s' of this owner already: choose another name, or replace that one.")
+            % {"name": name}
         )
 
 
@@ -114,7 +145,10 @@ class TooManyRequests(Throttled):
     code: ClassVar[str] = "too_many_requests"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"You have sent too many requests in this minute: go on in {retry_after} s.", retry_after)
+        super().__init__(
+            _("You have sent too many requests in this minute: go on in %(seconds)s s.") % {"seconds": retry_after},
+            retry_after,
+        )
 
 
 class TooManyWrongCredentials(Throttled):
@@ -124,7 +158,9 @@ class TooManyWrongCredentials(Throttled):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
-            f"Too many wrong passwords or tokens came from your address: try again in {retry_after} s.", retry_after
+            _("Too many wrong passwords or tokens came from your address: try again in %(seconds)s s.")
+            % {"seconds": retry_after},
+            retry_after,
         )
 
 
@@ -134,4 +170,5 @@ class UnknownGroups(DefinitionError):
     code: ClassVar[str] = "unknown_group"
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"There is no group {', '.join(f"'{name}'" for name in names)}: create it first.")
+        quoted = ", ".join(f"'{name}'" for name in names)
+        super().__init__(_("There is no group %(names)s: create it first.") % {"names": quoted})
