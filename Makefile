@@ -78,6 +78,10 @@ format: sync ## sort imports and format the source
 	@.venv/bin/ruff check --select I --fix --quiet
 	@.venv/bin/ruff format
 
+.PHONY: messages
+messages: sync ## bring the Korean catalogues up to date with the texts of the source, and compile them
+	@$(PYTHON) -m tests.translations
+
 .PHONY: sync
 sync: $(SYNCED) ## make the environment in .venv, or bring it up to date
 
