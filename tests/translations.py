@@ -57,8 +57,10 @@ def messages_in_python(path: Path) -> Iterator[Message]:
     ]
     for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
         assert isinstance(call.func, ast.Name)
-        texts = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-        yield _message(named[call.func.id], texts, f"{path}:{call.lineno}")
+        function = named[call.func.id]
+        given = call.args[: _text_count(function)]
+        texts = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        yield _message(function, texts, f"{path}:{call.lineno}")
 
 
 def messages_in_template(path: Path) -> Iterator[Message]:
@@ -74,12 +76,16 @@ def messages_in_template(path: Path) -> Iterator[Message]:
 
 def _message(function: str, texts: Sequence[str], where: str) -> Message:
     """The arguments that are texts, by the function that they are given to."""
-    wanted = 1 + ("p" in function.removesuffix("gettext")) + ("n" in function.removesuffix("gettext"))
+    wanted = _text_count(function)
     assert len(texts) == wanted, f"{where}: {function} takes {wanted} texts as they are, not {texts}."
-    context, *rest = texts if "p" in function.removesuffix("gettext") else [None, *texts]
-    text, plural = [*rest, None][:2]
-    assert text is not None
-    return Message(context, text, plural)
+    given = iter(texts)
+    context = next(given) if function.startswith(("p", "np")) else None
+    return Message(context, next(given), next(given, None))
+
+
+def _text_count(function: str) -> int:
+    """A context and a plural are texts, too."""
+    return 1 + len(function.removesuffix("gettext"))
 
 
 def messages_of(*folders: str) -> Sequence[Message]:

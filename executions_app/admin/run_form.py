@@ -55,7 +55,9 @@ class _JsonField(forms.CharField):
         try:
             read = jsontext.loads(text)
         except jsontext.JsonError as error:
-            raise forms.ValidationError(f"{self._expected} {error}") from error
+            # Where the text goes wrong is of use in a long one; a number is seen at a glance.
+            told = self._expected if Decimal in self._types else f"{self._expected} {error}"
+            raise forms.ValidationError(told) from error
         # True is an int to Python alone.
         if not isinstance(read, self._types) or (isinstance(read, bool) and bool not in self._types):
             raise forms.ValidationError(self._expected)
@@ -188,8 +190,15 @@ class _ChoiceField(forms.ChoiceField):
 
 
 def _choice(values: Sequence[JsonValue], options: Mapping[str, Any], initial: str) -> forms.Field:
-    choices = [(jsontext.dumps(value), value if isinstance(value, str) else jsontext.dumps(value)) for value in values]
+    choices = [(jsontext.dumps(value), _shown(value)) for value in values]
     return _ChoiceField(**options, choices=[("", _("nothing chosen")), *choices], initial=initial)
+
+
+def _shown(value: JsonValue) -> str:
+    """A value to choose: text as it is, yes and no in words, all else as JSON."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return value if isinstance(value, str) else jsontext.dumps(value)
 
 
 def _text_widget(field: InputField, text: str) -> forms.Widget:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min, Q
+from django.utils.translation import gettext as _
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.inline import Vitality, vitality
@@ -70,11 +71,11 @@ def what_fails() -> Mapping[str, str]:
     try:
         problem = _schema_problem()
     except (DatabaseError, InterfaceError):
-        problem = "It does not answer."
+        problem = _("It does not answer.")
     if problem is not None:
         failures["database"] = problem
     if engine_is_dead():
-        failures["engine"] = "Its thread has ended: start the process again."
+        failures["engine"] = _("Its thread has ended: start the process again.")
     return failures
 
 
@@ -87,6 +88,6 @@ def _schema_problem() -> str | None:
         return None
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        return "Migrations are not applied: run `manage.py migrate`."
+        return _("Migrations are not applied: run `manage.py migrate`.")
     _SCHEMA_IS_READY.add(DEFAULT_DB_ALIAS)
     return None

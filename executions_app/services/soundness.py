@@ -8,11 +8,13 @@ from typing import Any
 
 from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from executions_app.conf import execution_settings
 from executions_app.engine.states import TERMINAL_EXECUTION, TERMINAL_NODE, AttemptOutcome, NodeStatus
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, querysets
 from workflows_app.services.compile import plan_by_id
+from workflows_app.wording import status_word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +42,24 @@ def _without_engine() -> _Found:
         Q(lease_until__isnull=True) | Q(lease_until__lt=querysets.now() - patience)
     )
     for id_, owner, until in late.values_list("id", "claimed_by", "lease_until"):
-        who = f"Its engine {owner} has not been heard of" if owner else "It was handed back, and nobody took it"
-        yield id_, f"{who} since {until}: start a worker."
+        engine = _("Its engine %(owner)s has not been heard of since %(until)s: start a worker.")
+        nobody = _("It was handed back, and nobody took it since %(until)s: start a worker.")
+        yield id_, (engine if owner else nobody) % {"owner": owner, "until": until}
 
 
 def _ends() -> _Found:
     ended = Q(status__in=TERMINAL_EXECUTION)
     wrong = WorkflowExecution.objects.filter((ended & Q(ended_at=None)) | (~ended & Q(ended_at__isnull=False)))
     for id_, status, at in wrong.values_list("id", "status", "ended_at"):
-        yield id_, f"The execution is {status}, and its end is {at or 'not on record'}."
+        sentence = _("The execution is %(status)s, and its end is %(at)s.")
+        yield id_, sentence % {"status": status_word(status), "at": at or _("not on record")}
 
 
 def _open_nodes() -> _Found:
     left = NodeExecution.objects.filter(execution__status__in=TERMINAL_EXECUTION).exclude(status__in=TERMINAL_NODE)
     for id_, key, status in left.values_list("execution_id", "key", "status"):
-        yield id_, f"Node '{key}' is {status}, and the execution has ended."
+        sentence = _("Node '%(key)s' is %(status)s, and the execution has ended.")
+        yield id_, sentence % {"key": key, "status": status_word(status)}
 
 
 def _open_attempts() -> _Found:
@@ -62,7 +67,8 @@ def _open_attempts() -> _Found:
         Q(fence__lt=F("execution__fence")) | Q(execution__status__in=TERMINAL_EXECUTION)
     )
     for id_, attempt in left.values_list("execution_id", "attempt_id"):
-        yield id_, f"Attempt {attempt} is under way for an engine that no longer has the execution."
+        sentence = _("Attempt %(attempt)s is under way for an engine that no longer has the execution.")
+        yield id_, sentence % {"attempt": attempt}
 
 
 def _second_successes() -> _Found:
@@ -74,7 +80,8 @@ def _second_successes() -> _Found:
         .filter(times__gt=1)
     )
     for row in twice:
-        yield row["execution_id"], f"Node {row['order']} has {row['times']} attempts that succeeded."
+        sentence = _("Node %(number)s has %(count)s attempts that succeeded.")
+        yield row["execution_id"], sentence % {"number": row["order"], "count": row["times"]}
 
 
 def _numbers() -> _Found:
@@ -88,7 +95,8 @@ def _numbers() -> _Found:
         entries=of(Count("seq")), first=of(Min("seq")), last=of(Max("seq"))
     ).exclude(entries=F("last_seq"), first=1, last=F("last_seq"))
     for id_, last_seq, count, first, last in numbered.values_list("id", "last_seq", "entries", "first", "last"):
-        yield id_, f"The journal has {count} entries from {first} to {last}, and the execution counts {last_seq}."
+        sentence = _("The journal has %(count)s entries from %(first)s to %(last)s, and the execution counts %(seq)s.")
+        yield id_, sentence % {"count": count, "first": first, "last": last, "seq": last_seq}
 
 
 def _replay() -> _Found:
@@ -99,12 +107,18 @@ def _replay() -> _Found:
         for node in plan_by_id(version_id).nodes:
             told = said.get(node.key, _UNTOUCHED)
             if node.key not in rows:
-                yield id_, f"Node '{node.key}' has no row."
+                yield id_, _("Node '%(key)s' has no row.") % {"key": node.key}
             elif rows[node.key] not in told:
-                yield id_, f"Node '{node.key}' is {rows[node.key]}, and the journal says {' or '.join(told)}."
+                sentence = _("Node '%(key)s' is %(status)s, and the journal says %(told)s.")
+                yield id_, sentence % {"key": node.key, "status": status_word(rows[node.key]), "told": _either(told)}
         told = said.get("", _UNTOUCHED)
         if status not in told:
-            yield id_, f"The execution is {status}, and the journal says {' or '.join(told)}."
+            sentence = _("The execution is %(status)s, and the journal says %(told)s.")
+            yield id_, sentence % {"status": status_word(status), "told": _either(told)}
+
+
+def _either(statuses: tuple[str, ...]) -> str:
+    return _(" or ").join(status_word(status) for status in statuses)
 
 
 _UNTOUCHED = (str(NodeStatus.PENDING),)
