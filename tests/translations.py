@@ -1,7 +1,8 @@
 """The Korean catalogues: `python -m tests.translations` brings them up to date with the source, and compiles them.
 
 What is new stands there untranslated, what is gone is dropped. Without gettext's programs, without dates and line
-numbers: a catalogue changes when a text does.
+numbers: a catalogue changes when a text does. The site's own catalogue, which mends Django's Korean, is written by
+hand and only compiled.
 """
 
 import ast
@@ -17,6 +18,7 @@ from django.utils.translation.template import templatize
 from tests.architecture.source import ROOT, python_files, syntax_tree
 
 APPS = ("workflows_app", "executions_app")
+SITE = "pastetrader"
 _FUNCTIONS = frozenset({"gettext", "ngettext", "pgettext", "npgettext"})
 # A call in what `templatize` makes of a template, and a text in it.
 _CALL = re.compile(r"(?<!\w)(n?p?gettext|_)\((?=u?['\"])")
@@ -143,12 +145,17 @@ def refresh(app: str) -> int:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     after.save(str(path))
-    after.save_as_mofile(str(path.with_suffix(".mo")))
     return len(after.untranslated_entries())
+
+
+def compile_catalogue(path: Path) -> None:
+    polib.pofile(str(path)).save_as_mofile(str(path.with_suffix(".mo")))
 
 
 def main() -> int:
     missing = {app: refresh(app) for app in APPS}
+    for name in (*APPS, SITE):
+        compile_catalogue(catalogue_of(name))
     for app, count in missing.items():
         _ = sys.stdout.write(f"{app}: {count} texts are not translated.\n")
     return 1 if any(missing.values()) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast, override
@@ -21,6 +22,7 @@ from workflows_app.models.fields import new_id
 # Texts that may be longer than a line get more room.
 _LINE = 200
 _WIDGETS = {"email": forms.EmailInput, "uri": forms.URLInput}
+_NUMERAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 # The whole input, where it is written as JSON.
 _WHOLE = "input"
 _OPTIONAL: dict[str, Any] = {"required": False}
@@ -42,22 +44,26 @@ _BOUND_WORDS: dict[str, Promise] = {
 class _JsonField(forms.CharField):
     """Text that is JSON of some types; None where it is empty. Numbers keep their digits."""
 
-    def __init__(self, *, types: tuple[type, ...], expected: str, **options: Any) -> None:
+    def __init__(
+        self, *, types: tuple[type, ...], expected: str, pattern: re.Pattern[str] | None = None, **options: Any
+    ) -> None:
         super().__init__(strip=False, **options)
         self._types = types
         self._expected = expected
+        self._pattern = pattern
 
     @override
     def clean(self, value: Any) -> Any:
         text = cast("str", super().clean(value)).strip()
         if not text:
             return None
+        # Where the text goes wrong is of use in a long one; a number is seen at a glance.
+        if self._pattern is not None and not self._pattern.fullmatch(text):
+            raise forms.ValidationError(self._expected)
         try:
             read = jsontext.loads(text)
         except jsontext.JsonError as error:
-            # Where the text goes wrong is of use in a long one; a number is seen at a glance.
-            told = self._expected if Decimal in self._types else f"{self._expected} {error}"
-            raise forms.ValidationError(told) from error
+            raise forms.ValidationError(f"{self._expected} {error}") from error
         # True is an int to Python alone.
         if not isinstance(read, self._types) or (isinstance(read, bool) and bool not in self._types):
             raise forms.ValidationError(self._expected)
@@ -175,6 +181,7 @@ def _number(kind: Kind, options: Mapping[str, Any], initial: str) -> forms.Field
     is_whole = kind is Kind.INTEGER
     return _JsonField(
         types=(int, Decimal),
+        pattern=_NUMERAL,
         expected=_("This must be a whole number.") if is_whole else _("This must be a number, such as 12.50."),
         **options,
         initial=initial,

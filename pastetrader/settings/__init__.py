@@ -159,6 +159,9 @@ SECURE_CSP: dict[str, list[str]] = {
 LANGUAGE_CODE = "en"
 # As the browser asks for, until somebody chooses in the head of a page.
 LANGUAGES = [("en", "English"), ("ko", "Korean")]
+# What Django's own Korean says otherwise, or leaves out. Our texts are in the catalogues of the apps.
+LOCALE_PATHS = [BASE_DIR / "pastetrader" / "locale"]
+FORMAT_MODULE_PATH = ["pastetrader.formats"]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import dedent
 
+import django
 import polib
 import pytest
 
 from tests.translations import (
     APPS,
+    SITE,
     Message,
     catalogue_of,
     entries_of,
@@ -18,6 +20,9 @@ from tests.translations import (
     places_of,
     translations_of,
 )
+
+CATALOGUES = (*APPS, SITE)
+DJANGO = Path(next(iter(django.__path__)))
 
 
 def missing(messages: Iterable[Message], entries: Iterable[polib.POEntry]) -> list[str]:
@@ -62,17 +67,17 @@ def test_every_text_of_the_source_is_translated_and_no_other(app: str) -> None:
     assert missing(messages_of(app), entries_of(app)) == [], "`make messages`, then translate what is new."
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", CATALOGUES)
 def test_translations_fill_in_what_their_texts_do(app: str) -> None:
     assert misplaced(entries_of(app)) == []
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", CATALOGUES)
 def test_no_entry_is_fuzzy_or_obsolete_and_none_names_a_line(app: str) -> None:
     assert [one.msgid for one in entries_of(app) if one.fuzzy or one.obsolete or one.occurrences] == []
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", CATALOGUES)
 def test_what_is_compiled_is_the_catalogue(app: str) -> None:
     path = catalogue_of(app)
     assert path.with_suffix(".mo").read_bytes() == polib.pofile(str(path)).to_binary(), "`make messages` compiles it."
@@ -80,6 +85,17 @@ def test_what_is_compiled_is_the_catalogue(app: str) -> None:
 
 def test_both_apps_say_the_same_of_the_same_text() -> None:
     assert contradictions(entries_of(app) for app in APPS) == []
+
+
+def test_what_the_site_mends_is_said_by_django() -> None:
+    said = {
+        (entry.msgctxt, entry.msgid, entry.msgid_plural)
+        for part in ("conf", "contrib/admin")
+        for entry in polib.pofile(str(DJANGO / part / "locale/en/LC_MESSAGES/django.po"))
+    }
+    mended = {(entry.msgctxt, entry.msgid, entry.msgid_plural) for entry in entries_of(SITE)}
+    assert mended
+    assert mended <= said
 
 
 def test_texts_of_people_stand_in_the_apps() -> None:

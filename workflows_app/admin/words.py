@@ -2,7 +2,6 @@
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from workflows_app.dag.differences import Change, Part
 from workflows_app.dag.problems import ProblemCode
@@ -107,14 +106,6 @@ _OBJECT_WORDS: dict[str, Promise] = {
     "tool": _("tool"),
     "user": _("user"),
 }
-
-
-# Django's own texts that its Korean leaves out: once they stand in a catalogue of ours, its pages have them.
-LEFT_OUT_BY_DJANGO: tuple[Promise, ...] = (
-    _("- Select an option -"),
-    _("Filter by %(field_name)s"),
-    ngettext_lazy("…and %(count)d more object.", "…and %(count)d more objects.", "count"),
-)
 
 
 def deed_word(verb: str) -> str:
