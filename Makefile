@@ -14,7 +14,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 # The tests of the embedded default run on it, whatever the environment says.
 SQLITE := sqlite:///$(CURDIR)/var/pastetrader.sqlite3
-# Processes that run tests at the same time.
+# Processes that run tests at the same time; one that has nothing left takes from the others.
 JOBS ?= 2
 
 .PHONY: help
@@ -31,12 +31,13 @@ serve: sync ## the same set-up, then daphne on :8000 with the admin and a demo u
 
 .PHONY: test
 test: sync ## set everything up and run every test: all on SQLite, what needs a database on PostgreSQL again
-	@DATABASE_URL=$(SQLITE) .venv/bin/pytest -n $(JOBS) $(ARGS)
+	@DATABASE_URL=$(SQLITE) .venv/bin/pytest -n $(JOBS) --dist worksteal $(ARGS)
 	@$(MAKE) --no-print-directory test-postgresql
 
 .PHONY: test-postgresql
 test-postgresql: sync ## the tests that need a database, on the PostgreSQL of DATABASE_URL, or on one that comes and goes
-	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) $(ARGS) tests/integration tests/acceptance tests/crash
+	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) --dist worksteal $(ARGS) \
+		tests/integration tests/acceptance tests/crash
 
 .PHONY: check
 check: sync check-javascript ## lint, format, types, import contracts, Django's checks, migrations
