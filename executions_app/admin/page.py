@@ -116,7 +116,8 @@ class ExecutionPage(ExecutionActions):
     def node_view(self, request: HttpRequest, object_id: object, key: str) -> HttpResponse:
         execution = self._found(request, object_id)
         try:
-            return _json(inspection_json(execution, key))
+            # No database takes U+0000, and no node has it.
+            return _json(inspection_json(execution, key.replace("\0", "\ufffd")))
         except NodeNotFound as error:
             raise Http404(str(error)) from error
 

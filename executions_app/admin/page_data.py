@@ -70,7 +70,7 @@ def search_of(given: Mapping[str, str]) -> Search:
     level = given.get("level", "")
     return Search(
         level=level if level in LEVELS else LEVELS[0],
-        node=given.get("node", ""),
+        node=given.get("node", "").replace("\0", ""),
         attempt=number_of(given.get("attempt")),
         text=given.get("search", "").replace("\0", "")[:200],
         after=number_of(given.get("after")),

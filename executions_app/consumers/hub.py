@@ -151,7 +151,7 @@ class Hub:
             if layer is None:
                 return
             try:
-                self._channel = await layer.new_channel()
+                self._channel = self._channel or await layer.new_channel()
                 for group in [feed.group for feed in self._feeds.values()] + [group_of_all()] * bool(self._listing):
                     await layer.group_add(group, self._channel)
                 async with asyncio.timeout(REJOIN_SECONDS):

@@ -316,11 +316,27 @@ def test_the_log_is_searched_by_the_server(ada, broken):
 
 
 @pytest.mark.parametrize(
-    "query", ["?level=loud", "?attempt=x", "?after=-1", "?limit=0", "?limit=9999999999999", "?after=1e3", "?search=%00"]
+    "query",
+    [
+        "?level=loud",
+        "?attempt=x",
+        "?after=-1",
+        "?limit=0",
+        "?limit=9999999999999",
+        "?after=1e3",
+        "?search=%00",
+        "?node=%00",
+    ],
 )
 def test_nonsense_in_the_address_of_the_log_is_as_if_it_were_not_there(ada, hello, query):
     execution = run(hello)
     assert len(entries(ada, execution, query)[0]) == execution.last_seq
+
+
+def test_a_node_with_an_impossible_key_does_not_exist(ada, hello):
+    execution = run(hello)
+    assert ada.get(page_of(execution, "node/a%00/")).status_code == 404
+    assert ada.get(page_of(execution, "node/a/")).status_code == 200
 
 
 def test_the_whole_log_can_be_taken_away(ada, broken):
