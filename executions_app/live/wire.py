@@ -63,8 +63,4 @@ def entry_json(
 
 def message(kind: str, **fields: Any) -> str:
     """The text of a message; its fields may hold canonical JSON of the greatest depth."""
-    return jsontext.dumps({"v": VERSION, "type": kind, **fields}, around=AROUND)
-
-
-# Levels of a message around a value: the message, its items, an item; or the snapshot, its nodes, a node.
-AROUND = 4
+    return jsontext.dumps({"v": VERSION, "type": kind, **fields}, around=jsontext.LEVELS_AROUND)

@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.workflows import write_all
 from tests.eventually import eventually
@@ -121,6 +122,12 @@ def site(tmp_path_factory):
         site = ready.at(server.url)
         yield site
         site.close()
+
+
+def findings(page: Page) -> list[str]:
+    """What axe has against a page."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html'][:160]} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 
 def logged_in(chromium: Browser, site: Site) -> Any:

@@ -3,10 +3,9 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PASSWORD
+from tests.browser.conftest import PASSWORD, findings
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -20,11 +19,6 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
     "korean": {"viewport": {"width": 1280, "height": 900}, "locale": "ko-KR"},
 }
-
-
-def findings(page):
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {node['html'][:160]} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 
 def pages_of(site, execution):

@@ -8,9 +8,9 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.conftest import findings
 from tests.browser.workflows import EVIL, LONG
 
 # A browser takes its time where others have the processors.
@@ -275,11 +275,6 @@ def test_axe_finds_nothing(open_context, site, scheme, width):
     look(page, site.ended("mixed"), "graph&node=broken")
     expect(page.locator("#pt-inspector")).to_contain_text("QuotaError")
     assert findings(page) == []
-
-
-def findings(page):
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {node['html'][:160]} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 
 class PlayedSocket:
