@@ -61,6 +61,12 @@ executions_ended = Count(name="executions_ended", text="Executions that ended he
 node_seconds = Histogram(
     name="node_seconds", text="From the start of a node's first attempt to its end", labels=("type", "status")
 )
+step_seconds = Histogram(
+    name="attempt_step_seconds", text="The steps of attempts of tool and agent nodes", labels=("tool", "step")
+)
+attempt_bytes = Count(
+    name="attempt_bytes", text="JSON text that went into tools and agents and came out", labels=("tool", "direction")
+)
 nodes_abandoned = Count(name="nodes_abandoned", text="Nodes whose code did not end when it was told to")
 batch_events = Histogram(name="recorder_batch_events", text="Events that were committed together", bounds=_SIZES)
 batch_seconds = Histogram(name="recorder_batch_seconds", text="What a commit took, its repetitions included")
@@ -73,5 +79,5 @@ request_seconds = Histogram(
     name="http_request_seconds", text="Requests to the API", labels=("operation", "method", "status")
 )
 
-COUNTS = (executions_ended, nodes_abandoned, lease_renewals, loops_blocked)
-HISTOGRAMS = (node_seconds, batch_events, batch_seconds, loop_lag, request_seconds)
+COUNTS = (executions_ended, attempt_bytes, nodes_abandoned, lease_renewals, loops_blocked)
+HISTOGRAMS = (node_seconds, step_seconds, batch_events, batch_seconds, loop_lag, request_seconds)

@@ -272,9 +272,27 @@ def attempts_json(
                 "started_at": attempt.started_at,
                 "ended_at": attempt.ended_at,
                 "duration_ms": duration_ms(attempt.started_at, attempt.ended_at),
+                "measures": _measures_json(attempt),
             }
         )
     return shown
+
+
+def _measures_json(attempt: NodeAttempt) -> dict[str, Any] | None:
+    """What an attempt took, in milliseconds and bytes; null while it is under way, and where its engine died."""
+    if attempt.pre_process_us is None:
+        return None
+    return {
+        "pre_process_ms": _milliseconds(attempt.pre_process_us),
+        "process_ms": _milliseconds(attempt.process_us),
+        "post_process_ms": _milliseconds(attempt.post_process_us),
+        "bytes_in": attempt.bytes_in,
+        "bytes_out": attempt.bytes_out,
+    }
+
+
+def _milliseconds(microseconds: int | None) -> Decimal | None:
+    return None if microseconds is None else Decimal(microseconds).scaleb(-3)
 
 
 # From the least to the gravest.

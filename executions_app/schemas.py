@@ -94,6 +94,19 @@ class ExecutionPage(Shown):
     next: str | None
 
 
+class MeasuresShown(Shown):
+    """What each step of an attempt took, null for one that was not begun, and the JSON text that went in and came out.
+
+    An attempt fails in its last step that is not null.
+    """
+
+    pre_process_ms: Number
+    process_ms: Number | None
+    post_process_ms: Number | None
+    bytes_in: int | None
+    bytes_out: int | None
+
+
 class AttemptShown(Shown):
     attempt_id: str
     number: int
@@ -103,6 +116,8 @@ class AttemptShown(Shown):
     started_at: datetime
     ended_at: datetime | None
     duration_ms: Number | None
+    # Null while it is under way, and where its engine died.
+    measures: MeasuresShown | None
 
 
 class NodeShown(NodeSummary):

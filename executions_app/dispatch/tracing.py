@@ -19,8 +19,8 @@ from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, No
 from executions_app.engine.ports import Sink
 from executions_app.engine.states import ExecutionStatus, NodeStatus
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import JsonValue, NodeType
-from workflows_app.processors.base import NodeCall, Processor, Reconciler
+from workflows_app.dag.types import NodeType
+from workflows_app.processors.base import NodeCall, Prepared, Processor, Reconciler
 from workflows_app.tools.reconciling import Verdict
 
 if TYPE_CHECKING:
@@ -210,14 +210,17 @@ class TracedProcessor:
         self._processor = processor
         self._trace = trace
 
-    def prepare(self, call: NodeCall) -> JsonValue:
-        return self._processor.prepare(call)
+    def pre_process(self, call: NodeCall) -> Prepared:
+        return self._processor.pre_process(call)
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
         with self._trace.around(call.attempt.attempt_id):
             return await self._processor.process(call, prepared)
 
-    async def reconcile(self, call: NodeCall, prepared: JsonValue) -> Verdict:
+    def post_process(self, call: NodeCall, result: object) -> object:
+        return self._processor.post_process(call, result)
+
+    async def reconcile(self, call: NodeCall, prepared: Prepared) -> Verdict:
         return await cast(Reconciler, self._processor).reconcile(call, prepared)
 
 

@@ -1,8 +1,9 @@
 """One try of one node: run the processor's code, bounded in time, and turn whatever happens into a value."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +16,9 @@ from workflows_app.dag.types import Effect, JsonValue
 from workflows_app.processors.errors import NodeOutputError
 from workflows_app.tools.context import JournalWriter, Remains, note_progress
 from workflows_app.tools.errors import AttemptEnded
+
+if TYPE_CHECKING:
+    from workflows_app.tools.masking import Mask
 
 # How often the progress of one attempt goes to the journal.
 PROGRESS_SECONDS = 1.0
@@ -42,6 +46,7 @@ class Cancelled(msgspec.Struct, frozen=True, gc=False):
 
 
 type Outcome = Succeeded | Failed | Cancelled
+type Finish = Callable[[object], Outcome]
 
 
 class _Signal(Enum):
@@ -54,18 +59,22 @@ class Attempt:
     """The processor's code in a task of its own, so that it can be let go.
 
     A processor may raise anything, cancel itself or ignore its cancellation: `run` returns a value, at the latest
-    `grace` seconds after the time limit or `cancel`. An output of more than `output_bytes` is a failure.
+    `grace` seconds after the time limit or `cancel`. `finish` makes the outcome of a result that came in time;
+    `mask` hides secrets in errors.
     """
 
-    __slots__ = ("_grace", "_loop", "_met", "_node", "_output_bytes", "_remains", "_signal", "_silent_until", "_task")
+    __slots__ = (
+        "_finish", "_grace", "_loop", "_met", "_node", "_remains", "_signal", "_silent_until", "_task", "mask",
+    )  # fmt: skip
 
     # Tasks that were let go, kept from the garbage collector until they end.
     abandoned: set[asyncio.Task[object]] = set()
 
-    def __init__(self, node: NodePlan, *, grace: float, output_bytes: int) -> None:
+    def __init__(self, node: NodePlan, *, grace: float, finish: Finish) -> None:
         self._node = node
         self._grace = grace
-        self._output_bytes = output_bytes
+        self._finish = finish
+        self.mask: Mask | None = None
         self._loop = asyncio.get_running_loop()
         self._signal: asyncio.Future[_Signal] = self._loop.create_future()
         # When its progress may be told again.
@@ -122,11 +131,11 @@ class Attempt:
             return failure(SelfCancelledError(self._node.key), self._node)
         result = self._task.result()
         if isinstance(result, _Raised):
-            return failure(result.error, self._node)
+            return failure(result.error, self._node, self.mask)
         # Code that blocks the loop, or swallowed a cancellation, comes back too late without a signal.
         if asyncio.get_running_loop().time() > deadline:
             return self._timed_out("")
-        return encode(result, self._node, self._output_bytes)
+        return self._finish(result)
 
     def _timed_out(self, let_go: str) -> Failed:
         error = describe(NodeTimeoutError(self._node.key, self._node.timeout_seconds), self._node)
@@ -171,17 +180,21 @@ async def _contain(code: Coroutine[object, object, object]) -> object:
         return _Raised(error)
 
 
-def encode(value: object, node: NodePlan, limit: int) -> Outcome:
+def encode(value: object, node: NodePlan, limit: int, mask: "Mask | None" = None) -> Outcome:
     """The processor's result as JSON text, or the failure of a result that is not JSON or too long."""
     try:
         # Twice: a result of gigabytes is refused before its text is made.
-        text = None if jsontext.is_longer(value, limit) else jsontext.dumps(value)
+        text = None if jsontext.is_longer(value, limit) else _text_of(value, mask)
     except jsontext.JsonError as error:
-        return failure(NodeOutputError.not_json(node.key, error), node)
+        return failure(NodeOutputError.not_json(node.key, error), node, mask)
     if text is not None and len(text) <= limit:
         return Succeeded(text)
     return failure(NodeOutputError.too_long(node.key, limit), node)
 
 
-def failure(error: BaseException, node: NodePlan) -> Failed:
-    return Failed(describe(error, node))
+def _text_of(value: object, mask: "Mask | None") -> str:
+    return jsontext.dumps(value if mask is None else mask.value(jsontext.clean(value)))
+
+
+def failure(error: BaseException, node: NodePlan, mask: "Mask | None" = None) -> Failed:
+    return Failed(describe(error, node, mask))

@@ -156,9 +156,16 @@ class _Nodes(Mapping[str, object]):
 class NodeScope:
     """The names that the expressions of one node see; `node` is None for the workflow's own output."""
 
-    __slots__ = ("_context", "_node", "now")
+    __slots__ = ("_context", "_node", "now", "secrets")
 
-    def __init__(self, context: ExecutionContext, node: int | None, now: datetime) -> None:
+    def __init__(
+        self,
+        context: ExecutionContext,
+        node: int | None,
+        now: datetime,
+    ) -> None:
+        # Values by name, only while they are needed.
+        self.secrets: Mapping[str, str] | None = None
         self._context = context
         self._node = node
         self.now = now
@@ -181,6 +188,8 @@ class NodeScope:
                     "trigger_type": context.trigger_type,
                     "started_at": context.started_at,
                 }
+            case "secrets" if self.secrets is not None:
+                return self.secrets
             case _:
                 raise KeyError(name)
 

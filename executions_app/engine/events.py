@@ -13,6 +13,19 @@ from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeSt
 from workflows_app.dag.types import JsonObject
 
 
+class AttemptMeasures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an attempt took: seconds for each step, None for one that was not begun; bytes of JSON text.
+
+    `bytes_in` is the node's input, None where it could not be rendered or was refused; `bytes_out` its output.
+    """
+
+    pre_process: float
+    process: float | None
+    post_process: float | None
+    bytes_in: int | None
+    bytes_out: int | None
+
+
 class NodeStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An attempt begins. `node` is a position in the plan, as in all events of nodes."""
 
@@ -42,6 +55,7 @@ class NodeRetrying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_count: int
     max_retries: int
     delay: float
+    measures: AttemptMeasures | None = None
 
 
 class NodeSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -70,6 +84,8 @@ class NodeSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cause: str = ""
     # Why no retry followed a failure that could have been retried; a sentence.
     gave_up: str = ""
+    # Of the attempt that ended with the node.
+    measures: AttemptMeasures | None = None
 
 
 class NodeAbandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,6 +1,7 @@
 """An exception as it goes on record: a value with bounded, printable text."""
 
 import traceback
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,12 +10,15 @@ from workflows_app.dag.expressions import ExpressionError
 from workflows_app.dag.plan import NodePlan
 from workflows_app.processors.errors import NodeError, Retryable
 
+if TYPE_CHECKING:
+    from workflows_app.tools.masking import Mask
+
 MESSAGE_LIMIT = 8 * 1024
 TRACEBACK_LIMIT = 32 * 1024
 
 
-def describe(error: BaseException, node: NodePlan) -> ErrorInfo:
-    """An exception as it goes on record."""
+def describe(error: BaseException, node: NodePlan, mask: "Mask | None" = None) -> ErrorInfo:
+    """An exception as it goes on record, with the secrets of `mask` hidden."""
     kind = type(error)
     if isinstance(error, NodeError):
         code, retryable = error.code, error.retryable
@@ -26,10 +30,10 @@ def describe(error: BaseException, node: NodePlan) -> ErrorInfo:
         code, retryable = "node_error", True
     info = ErrorInfo(
         code=code,
-        message=printable(_text_of(error) or f"{kind.__name__} without a message.", MESSAGE_LIMIT),
+        message=printable(_masked(_text_of(error), mask) or f"{kind.__name__} without a message.", MESSAGE_LIMIT),
         type="ExpressionError" if isinstance(error, ExpressionError) else kind.__name__,
         node=node.key,
-        traceback=_traceback(error),
+        traceback=_traceback(error, mask),
         bases=tuple(names_of(kind)),
         retryable=retryable,
         retry_after=error.retry_after or 0.0 if isinstance(error, Retryable) else 0.0,
@@ -69,13 +73,18 @@ def cancelled_at_work(node: NodePlan) -> ErrorInfo | None:
     )
 
 
-def _traceback(error: BaseException) -> str:
+def _masked(text: str, mask: "Mask | None") -> str:
+    # Before it is cut: a secret that is cut in two would be half on record.
+    return text if mask is None else mask.text(text)
+
+
+def _traceback(error: BaseException, mask: "Mask | None") -> str:
     if isinstance(error, (NodeTimeoutError, SelfCancelledError, ExpressionError)):
         return ""
     # The first frame is the engine's own.
     frames = error.__traceback__.tb_next if error.__traceback__ else None
     text = "".join(traceback.format_exception(type(error), error, frames))
-    return printable(text, TRACEBACK_LIMIT, keep_end=True)
+    return printable(_masked(text, mask), TRACEBACK_LIMIT, keep_end=True)
 
 
 def printable(text: str, limit: int, *, keep_end: bool = False) -> str:

@@ -1,6 +1,6 @@
 """What the engine asks of the world: a sink for events, a clock, ids and chance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -57,12 +57,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """`random()` is uniform in [0, 1); `new_id()` gives a fresh unique id for every attempt."""
+    """`random()` is uniform in [0, 1); `new_id()` gives a fresh unique id for every attempt.
+
+    `secrets(names)` gives the values of secrets of the execution's owner, and raises a `NodeError` for one that there
+    is not; None: there are none at all.
+    """
 
     clock: Clock
     random: Callable[[], float]
     new_id: Callable[[], str]
     limits: Limits = field(default_factory=Limits)
+    secrets: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]] | None = None
 
 
 def start_of_time() -> datetime:

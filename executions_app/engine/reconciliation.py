@@ -3,14 +3,13 @@
 import msgspec
 
 from executions_app.engine.attempt import Attempt, Failed, Outcome, Succeeded
-from workflows_app.dag.types import JsonValue
-from workflows_app.processors.base import NodeCall, Reconciler
+from workflows_app.processors.base import NodeCall, Prepared, Reconciler
 from workflows_app.tools.reconciling import Done, NotDone, Unknown, Verdict
 
 _WORDS = {Done: "done", NotDone: "not done", Unknown: "unknown"}
 
 
-async def ask(processor: Reconciler, call: NodeCall, prepared: JsonValue, attempt: Attempt) -> Verdict:
+async def ask(processor: Reconciler, call: NodeCall, prepared: Prepared, attempt: Attempt) -> Verdict:
     """The verdict; `Unknown` where the tool raised, took too long or was cancelled. An output is JSON text here.
 
     `attempt` runs the asking, `call.attempt` is what is asked about.

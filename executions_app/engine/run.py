@@ -7,36 +7,29 @@ TaskGroup.
 """
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any, cast
 
 import msgspec
 
-from executions_app.engine.attempt import Attempt, Cancelled, Failed, Outcome, Succeeded, failure
+from executions_app.engine.attempt import Cancelled, Outcome
 from executions_app.engine.cancellation import CancelToken
-from executions_app.engine.context import ExecutionContext, NodeScope
+from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import EngineInterrupted, ErrorInfo, HandedBack
-from executions_app.engine.events import Logged, NodeAbandoned, NodeStarted
-from executions_app.engine.failures import MESSAGE_LIMIT, printable
+from executions_app.engine.events import AttemptMeasures
 from executions_app.engine.frontier import Frontier, order_of
+from executions_app.engine.lifecycle import Lifecycle
 from executions_app.engine.ports import Ports, Sink
 from executions_app.engine.progress import NOTHING_YET, Progress
-from executions_app.engine.reconciliation import ask, outcome_after
-from executions_app.engine.settling import AttemptStart, Settlement, Settler
+from executions_app.engine.settling import Settlement, Settler
 from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, NodeStatus, Reason
-from workflows_app.dag import jsontext
-from workflows_app.dag.plan import NodePlan, Plan
-from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType, Scheduling
-from workflows_app.processors.base import NodeCall, Processor, Reconciler
-from workflows_app.processors.errors import NodeOutputError
-from workflows_app.tools.context import ToolContext
+from workflows_app.dag.plan import Plan
+from workflows_app.dag.types import Effect, NodeType, Scheduling
+from workflows_app.processors.base import Processor
 from workflows_app.tools.reconciling import Done, NotDone, Unknown, Verdict
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+_NEVER_BEGAN: tuple[Outcome, AttemptMeasures | None] = (Cancelled(), None)
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,17 +76,16 @@ class _Run:
     ) -> None:
         self._context = context
         self._plan: Plan = context.plan
-        self._processors = processors
         self._sink = sink
         self._ports = ports
         self._cancel = cancel
         self._frontier = Frontier(self._plan)
         context.follow(self._frontier.edge_states)
         self._settler = Settler(context, self._frontier, ports, cancel)
+        self._lifecycle = Lifecycle(context, processors, sink, ports, cancel)
         self._order = order_of(scheduling or self._plan.settings.scheduling, self._plan)
         self._free_slots: int = self._plan.settings.max_parallel_nodes
         self._queue: deque[int] = deque()
-        self._attempts: dict[int, Attempt] = {}
         # Attempts with all that comes before and after them.
         self._drives: set[asyncio.Task[None]] = set()
         # Nodes that wait for their next attempt.
@@ -106,7 +98,6 @@ class _Run:
         self._watchers: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
-        self._thread: int = threading.get_ident()
 
     async def to_its_end(self, progress: Progress) -> RunResult:
         self._settler.restore(progress)
@@ -175,7 +166,8 @@ class _Run:
         try:
             verdict: Verdict = Unknown()
             if self._plan.nodes[node].effect is Effect.CHECKABLE:
-                verdict = await self._ask_about_crashed(node, attempt_id)
+                interrupted = self._settler.interrupted_attempt(node, attempt_id)
+                verdict = await self._lifecycle.ask_about_crashed(node, interrupted)
             match verdict:
                 case NotDone() if self._settler.starts_nothing_more:
                     settlement = self._settler.settle(node, Cancelled())
@@ -195,27 +187,6 @@ class _Run:
             return
         self._free_slots += 1
         self._admit(settlement.ready)
-
-    async def _ask_about_crashed(self, node: int, attempt_id: str) -> Verdict:
-        attempt = self._new_attempt(node)
-        call = self._call(node, self._settler.interrupted_attempt(node, attempt_id), attempt)
-        try:
-            prepared = self._processors[call.node.type].prepare(call)
-        except Exception as error:  # noqa: BLE001 - as in _attempt
-            return Unknown(f"Its inputs cannot be rendered: {error}")
-        return await self._ask(node, call, prepared)
-
-    async def _ask(self, node: int, call: NodeCall, prepared: JsonValue) -> Verdict:
-        attempt = self._attempts[node] = self._new_attempt(node)
-        call = replace(call, attempt=replace(call.attempt, deadline=self._deadline(call.node)))
-        try:
-            return await ask(cast(Reconciler, self._processors[call.node.type]), call, prepared, attempt)
-        finally:
-            del self._attempts[node]
-
-    def _new_attempt(self, node: int) -> Attempt:
-        limits = self._ports.limits
-        return Attempt(self._plan.nodes[node], grace=limits.grace, output_bytes=limits.output_bytes)
 
     def _admit(self, ready: Iterable[int] = ()) -> None:
         """Queue what may start, and start as many as there are slots."""
@@ -245,8 +216,12 @@ class _Run:
         """One attempt of a node, from its slot to the commit of its outcome."""
         try:
             # Between its slot and now the run may have been told to end, or may have stopped at a failure.
-            outcome = Cancelled() if self._settler.starts_nothing_more else await self._attempt(node)
-            settlement = self._settler.settle(node, outcome)
+            outcome, measures = (
+                _NEVER_BEGAN
+                if self._settler.starts_nothing_more
+                else await self._lifecycle.attempt(node, self._settler.begin_attempt(node))
+            )
+            settlement = self._settler.settle(node, outcome, measures)
             await self._commit(settlement)
         except Exception as error:  # noqa: BLE001 - a lost record or a defect ends the run, never hangs it
             self._break(error)
@@ -270,110 +245,11 @@ class _Run:
         self._queue.append(node)
         self._admit()
 
-    async def _attempt(self, node: int) -> Outcome:
-        plan_node = self._plan.nodes[node]
-        processor = self._processors[plan_node.type]
-        attempt = self._new_attempt(node)
-        start = self._settler.begin_attempt(node)
-        call = self._call(node, start, attempt)
-        prepared: JsonValue = None
-        text, failed = "", None
-        try:
-            prepared = processor.prepare(call)
-            text = jsontext.dumps(prepared)
-        except Exception as error:  # noqa: BLE001 - expressions and foreign schemas may raise anything
-            failed = failure(error, plan_node)
-        started = NodeStarted(
-            node=node,
-            at=start.at,
-            attempt_id=start.attempt_id,
-            number=start.number,
-            retry_count=start.retry_count,
-            started_at=start.first_at,
-            input=text,
-        )
-        if failed is not None or plan_node.effect is Effect.NONE:
-            self._sink.post(started)
-        else:
-            # Whoever recovers this run must know that the effect may have happened.
-            await self._sink.commit([started])
-            # The record took its time, which is not the tool's.
-            call = replace(call, attempt=replace(call.attempt, deadline=self._deadline(plan_node)))
-        if failed is not None:
-            return failed
-        if self._cancel.requested:
-            return Cancelled()
-        self._attempts[node] = attempt
-        try:
-            outcome = await attempt.run(processor.process(call, prepared), deadline=call.attempt.deadline)
-        finally:
-            del self._attempts[node]
-        if isinstance(outcome, Succeeded):
-            return self._within_limits(call, outcome)
-        if outcome.let_go:
-            now = self._ports.clock.now()
-            self._sink.post(NodeAbandoned(node=node, at=now, attempt_id=start.attempt_id, why=outcome.let_go))
-        if isinstance(outcome, Failed) and outcome.if_not_done is not None and not self._cancel.requested:
-            return outcome_after(outcome, await self._ask(node, call, prepared))
-        return outcome
-
-    def _within_limits(self, call: NodeCall, outcome: Succeeded) -> Outcome:
-        limit = self._ports.limits.execution_bytes
-        if self._context.output_size + len(outcome.output) <= limit:
-            return outcome
-        sentence = (
-            f"The output of node '{call.node.key}' takes the execution over its limit of {limit} bytes. "
-            "Return a reference to the data instead."
-        )
-        return failure(NodeOutputError(sentence), call.node)
-
-    def _call(self, node: int, start: AttemptStart, attempt: Attempt) -> NodeCall:
-        context, plan_node = self._context, self._plan.nodes[node]
-        tool_context = ToolContext(
-            execution_id=context.execution_id,
-            node=plan_node.key,
-            attempt_id=start.attempt_id,
-            idempotency_key=f"{context.execution_id}:{plan_node.key}",
-            number=start.number,
-            deadline=self._deadline(plan_node),
-            journal=partial(self._log, node),
-            interrupted=attempt.interrupted,
-            beat=attempt.beat,
-        )
-        return NodeCall(
-            node=plan_node,
-            attempt=tool_context,
-            scope=NodeScope(context, node, start.first_at),
-            execution_input=lambda: context.input,
-            merged_input=lambda: context.merged_input(node),
-            contributions=lambda: context.contributions(node),
-            started_at=start.first_at,
-        )
-
-    def _deadline(self, node: NodePlan) -> float:
-        return self._loop.time() + float(node.timeout_seconds)
-
-    def _log(self, node: int, level: str, message: str, data: JsonObject | None = None) -> None:
-        """Write to the journal, from this thread or from one in which a synchronous tool runs."""
-        if level not in LOG_LEVELS:
-            raise ValueError(f"'{level}' is no log level: use {', '.join(LOG_LEVELS)}.")
-        line = Logged(
-            node=node,
-            at=self._ports.clock.now(),
-            level=level,
-            message=printable(message, MESSAGE_LIMIT),
-            data=None if data is None else cast(JsonObject, jsontext.clean(data)),
-        )
-        if threading.get_ident() == self._thread:
-            self._sink.post(line)
-        else:
-            _ = self._loop.call_soon_threadsafe(self._sink.post, line)
-
     async def _watch_cancel(self) -> None:
         try:
             reason = await self._cancel.wait()
             settlement = self._settler.cancel_waiting(reason)
-            for attempt in tuple(self._attempts.values()):
+            for attempt in tuple(self._lifecycle.under_way.values()):
                 attempt.cancel()
             await self._commit(settlement)
         except Exception as error:  # noqa: BLE001 - as in _drive
@@ -395,6 +271,6 @@ class _Run:
             self._broken = error
             # Cancels what runs and starts nothing more; the sink refuses what would be written of it.
             self._cancel.request(Reason.SHUTDOWN)
-        for attempt in tuple(self._attempts.values()):
+        for attempt in tuple(self._lifecycle.under_way.values()):
             attempt.cancel()
         self._finished.set()

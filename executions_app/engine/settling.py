@@ -15,7 +15,7 @@ from executions_app.engine.attempt import Cancelled, Failed, Outcome, Succeeded
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ConditionScope, ExecutionContext, NodeScope
 from executions_app.engine.errors import ErrorInfo, NodeCrashedError
-from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, NodeSettled
+from executions_app.engine.events import AttemptMeasures, Event, ExecutionEnded, NodeRetrying, NodeSettled
 from executions_app.engine.failures import describe, with_unknown_outcome
 from executions_app.engine.frontier import Frontier, Step, Verdict
 from executions_app.engine.ports import Ports
@@ -63,6 +63,7 @@ class Settler:
         # The attempts that are under way, and how many there were.
         self._attempts: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
+        self._measures: dict[int, AttemptMeasures] = {}
         self._first_failure: ErrorInfo | None = None
         self._stopped_by: int | None = None
 
@@ -129,7 +130,9 @@ class Settler:
         """Settle a node that was at work when its engine died, and whose work turned out to be done."""
         return self._complete(node, output, outcome=None)
 
-    def settle(self, node: int, outcome: Outcome) -> Settlement:
+    def settle(self, node: int, outcome: Outcome, measures: AttemptMeasures | None = None) -> Settlement:
+        if measures is not None:
+            self._measures[node] = measures
         match outcome:
             case Succeeded():
                 ended = AttemptOutcome.TIMED_OUT if outcome.found_done else AttemptOutcome.SUCCEEDED
@@ -200,6 +203,7 @@ class Settler:
             retry_count=retries + 1,
             max_retries=retry.max_retries,
             delay=decision.delay,
+            measures=self._measures.pop(node, None),
         )
         return Settlement(events=(event,), retry_in=decision.delay)
 
@@ -327,6 +331,7 @@ class Settler:
             error=error,
             cause=cause,
             gave_up=gave_up,
+            measures=self._measures.pop(node, None),
         )
 
     def _completed(self) -> ExecutionEnded:

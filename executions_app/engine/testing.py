@@ -40,6 +40,7 @@ from executions_app.engine.states import (
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import JsonObject, NodeType, Scheduling
 from workflows_app.processors.base import Processor
+from workflows_app.processors.errors import NodeConfigurationError
 
 
 class IllegalEvent(AssertionError):
@@ -321,14 +322,28 @@ class MemorySink:
         return self.plan.nodes[node].key
 
 
-def ports_for(loop: asyncio.AbstractEventLoop, *, seed: int = 0, limits: Limits | None = None) -> Ports:
-    """Deterministic ports: a clock from the loop, seeded chance, ids that count."""
+def ports_for(
+    loop: asyncio.AbstractEventLoop,
+    *,
+    seed: int = 0,
+    limits: Limits | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Ports:
+    """Deterministic ports: a clock from the loop, seeded chance, ids that count, and these secrets."""
+
+    async def values_of(names: Sequence[str]) -> Mapping[str, str]:
+        known = secrets or {}
+        if missing := [name for name in names if name not in known]:
+            raise NodeConfigurationError(f"There is no secret '{missing[0]}'.")
+        return {name: known[name] for name in names}
+
     numbers = itertools.count(1)
     return Ports(
         clock=Clock(epoch=start_of_time(), origin=loop.time(), time=loop.time),
         random=random.Random(seed).random,  # noqa: S311 - jitter in tests, no secret
         new_id=lambda: f"attempt-{next(numbers)}",
         limits=limits or Limits(),
+        secrets=values_of,
     )
 
 
@@ -342,10 +357,11 @@ async def run_plan(
     scheduling: Scheduling | None = None,
     seed: int = 0,
     limits: Limits | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> tuple[RunResult, MemorySink]:
     """Run a plan in this event loop and give back the result and what was recorded."""
     sink = sink or MemorySink(plan)
-    ports = ports_for(asyncio.get_running_loop(), seed=seed, limits=limits)
+    ports = ports_for(asyncio.get_running_loop(), seed=seed, limits=limits, secrets=secrets)
     context = ExecutionContext(plan, input_data, execution_id="execution-1", started_at=ports.clock.now())
     result = await execute(
         context,

@@ -39,6 +39,12 @@ class NodeAttempt(models.Model):
     )
     error: models.Field[JsonObject | None, JsonObject | None] = JsonTextField(null=True)
     traceback: models.TextField[str, str] = models.TextField(blank=True, default="")
+    # Microseconds of its steps, and bytes of its input and output; null for what it did not come to.
+    pre_process_us: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True)
+    process_us: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True)
+    post_process_us: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True)
+    bytes_in: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True)
+    bytes_out: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True)
     started_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
     ended_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 

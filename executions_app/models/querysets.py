@@ -107,7 +107,11 @@ NODE_SETTLED = update(NODES, _SETTLE, keys=_NODE, only=_OPEN)
 # A start and an end that meet in one batch are one row write.
 NODE_STARTED_AND_SETTLED = update(NODES, [*_START, *_SETTLE], keys=_NODE, only=_OPEN)
 
-_ATTEMPT_END: Columns = [("outcome", "text"), ("error", "text"), ("traceback", "text"), ("ended_at", "timestamptz")]
+_ATTEMPT_END: Columns = [
+    ("outcome", "text"), ("error", "text"), ("traceback", "text"), ("ended_at", "timestamptz"),
+    ("pre_process_us", "bigint"), ("process_us", "bigint"), ("post_process_us", "bigint"),
+    ("bytes_in", "bigint"), ("bytes_out", "bigint"),
+]  # fmt: skip
 ATTEMPT = insert(
     ATTEMPTS,
     [

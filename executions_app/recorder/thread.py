@@ -17,10 +17,19 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from executions_app import measures
 from executions_app.engine.errors import OwnershipLost
-from executions_app.engine.events import Event, ExecutionEnded, NodeAbandoned, NodeSettled
+from executions_app.engine.events import (
+    AttemptMeasures,
+    Event,
+    ExecutionEnded,
+    NodeAbandoned,
+    NodeRetrying,
+    NodeSettled,
+)
 from executions_app.live.publisher import publisher
 from executions_app.models import querysets
 from executions_app.recorder.writer import Batch, Result, Run, write
+from workflows_app.dag.plan import NodePlan
+from workflows_app.dag.types import NodeType
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +192,8 @@ def _measure(batch: Batch, results: Mapping[Run, Result | None], seconds: float)
         if not isinstance(entries, list):
             continue
         for event in events:
+            if isinstance(event, (NodeSettled, NodeRetrying)) and event.measures is not None:
+                _measure_attempt(run.plan.nodes[event.node], event.measures)
             if isinstance(event, NodeSettled):
                 if event.started_at is not None:
                     took = (event.at - event.started_at).total_seconds()
@@ -192,6 +203,20 @@ def _measure(batch: Batch, results: Mapping[Run, Result | None], seconds: float)
             elif isinstance(event, ExecutionEnded):
                 # As the row says: a cancel wins against the end that the engine came to.
                 measures.executions_ended.add(entries[-1].entry.event.removeprefix("execution."))
+
+
+def _measure_attempt(node: NodePlan, measured: AttemptMeasures) -> None:
+    if node.type not in (NodeType.TOOL, NodeType.AGENT):
+        return
+    name = node.tool or str(node.type)
+    measures.step_seconds.observe(measured.pre_process, name, "pre_process")
+    if measured.process is not None:
+        measures.step_seconds.observe(measured.process, name, "process")
+    if measured.post_process is not None:
+        measures.step_seconds.observe(measured.post_process, name, "post_process")
+    for direction, size in (("in", measured.bytes_in), ("out", measured.bytes_out)):
+        if size is not None:
+            measures.attempt_bytes.add(name, direction, number=size)
 
 
 def _is_well(reason: str) -> bool:

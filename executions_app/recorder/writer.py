@@ -15,7 +15,7 @@ from django.db.backends.utils import CursorWrapper
 
 from executions_app.engine import journal
 from executions_app.engine.errors import ErrorInfo, OwnershipLost
-from executions_app.engine.events import Event, ExecutionEnded, NodeRetrying, NodeSettled, NodeStarted
+from executions_app.engine.events import AttemptMeasures, Event, ExecutionEnded, NodeRetrying, NodeSettled, NodeStarted
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus
 from executions_app.live.events import Committed
 from executions_app.models import querysets
@@ -212,11 +212,11 @@ class _Rows:
     def add_attempt(self, row_id: Any, fence: int, attempt_id: str, change: _AttemptChange) -> None:
         started, ended = change.started, change.ended
         if ended is None:
-            end = (str(AttemptOutcome.STARTED), None, "", None)
+            end = (str(AttemptOutcome.STARTED), None, "", None, *_UNMEASURED)
         else:
             error = ended.error
             outcome, traceback = str(ended.attempt_outcome), "" if error is None else error.traceback
-            end = (outcome, _error(error), traceback, self.time(ended.at))
+            end = (outcome, _error(error), traceback, self.time(ended.at), *_measured(ended.measures))
         if started is None:
             self.ended_attempts.append((*end, attempt_id))
         else:
@@ -269,6 +269,22 @@ class _Rows:
             event.edges,
             self.time(event.at),
         )
+
+
+_UNMEASURED = (None, None, None, None, None)
+
+
+def _measured(measures: AttemptMeasures | None) -> tuple[int | None, ...]:
+    """In the order of an attempt's columns, times in microseconds."""
+    if measures is None:
+        return _UNMEASURED
+    return (
+        round(measures.pre_process * 1_000_000),
+        None if measures.process is None else round(measures.process * 1_000_000),
+        None if measures.post_process is None else round(measures.post_process * 1_000_000),
+        measures.bytes_in,
+        measures.bytes_out,
+    )
 
 
 def _error(error: ErrorInfo | None) -> str | None:

@@ -8,8 +8,8 @@ from executions_app.engine.states import AttemptOutcome
 from executions_app.engine.testing import MemorySink
 from executions_app.simulation.scenario import Deed, Does, Scenario
 from executions_app.simulation.virtual_time import VirtualTimeLoop
-from workflows_app.dag.types import Effect, JsonValue
-from workflows_app.processors.base import NodeCall
+from workflows_app.dag.types import Effect
+from workflows_app.processors.base import NodeCall, Prepared, Unchecked
 from workflows_app.processors.errors import Permanent, Retryable
 
 # How long a server asks to wait that says HTTP 429.
@@ -18,7 +18,7 @@ RETRY_AFTER = 7.0
 FOR_EVER = 10_000.0
 
 
-class Actor:
+class Actor(Unchecked):
     """The processor of all tool nodes of one run. `late` counts results that came after the code was told to end."""
 
     def __init__(self, scenario: Scenario, record: MemorySink) -> None:
@@ -29,10 +29,10 @@ class Actor:
         self.violations: list[str] = []
         self.late = 0
 
-    def prepare(self, call: NodeCall) -> JsonValue:
-        return call.merged_input()
+    def pre_process(self, call: NodeCall) -> Prepared:
+        return Prepared(input=call.merged_input())
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
         del prepared
         if self.is_dead:
             raise asyncio.CancelledError

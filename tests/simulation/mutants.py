@@ -25,6 +25,7 @@ class Mutant(NamedTuple):
 
 
 RUN = "executions_app.engine.run"
+LIFECYCLE = "executions_app.engine.lifecycle"
 ATTEMPT = "executions_app.engine.attempt"
 SETTLING = "executions_app.engine.settling"
 FRONTIER = "executions_app.engine.frontier"
@@ -57,8 +58,8 @@ MUTANTS = [
     Mutant(
         "a cancel does not reach what runs",
         RUN,
-        "for attempt in tuple(self._attempts.values()):\n                attempt.cancel()\n            await",
-        "await",
+        "in tuple(self._lifecycle.under_way.values()):\n                attempt.cancel()\n            await",
+        "in ():\n                attempt.cancel()\n            await",
     ),
     Mutant("a cancel does not reach what waits", RUN, "self._settler.cancel_waiting(reason)", "Settlement()"),
     Mutant(
@@ -70,15 +71,15 @@ MUTANTS = [
     Mutant(
         "nodes that have their slot start after a stop",
         RUN,
-        "Cancelled() if self._settler.starts_nothing_more else ",
-        "",
+        "if self._settler.starts_nothing_more\n                else",
+        "if False\n                else",
     ),
     Mutant("the execution has no time limit", RUN, "max(0.0, float(limit) - passed)", "1e6"),
-    Mutant("code that was let go is not told of", RUN, "if outcome.let_go:", "if False:"),
+    Mutant("code that was let go is not told of", LIFECYCLE, "if outcome.let_go:", "if False:"),
     Mutant(
         "an effect is not on record before it happens",
-        RUN,
-        "if failed is not None or plan_node.effect is Effect.NONE:",
+        LIFECYCLE,
+        "if failed is not None or self._node.effect is Effect.NONE:",
         "if True:",
     ),
     Mutant(
@@ -98,7 +99,7 @@ MUTANTS = [
         ATTEMPT,
         "            let_go = await self._end()\n",
         "            let_go = await self._end()\n            if not let_go and not self._task.cancelled():\n"
-        "                return encode(self._task.result(), self._node, self._output_bytes)\n",
+        "                return self._finish(self._task.result())\n",
     ),
     Mutant("code that swallows a cancel is waited for", ATTEMPT, "timeout=self._grace", "timeout=None"),
     Mutant("a failure is retried for ever", POLICY, "if retries >= policy.max_retries:", "if False:"),
@@ -163,8 +164,8 @@ MUTANTS = [
     Mutant(
         "a crash that is settled frees nothing",
         RUN,
-        "return\n        self._free_slots += 1\n        self._admit(settlement.ready)\n\n    async def _ask_about",
-        "return\n\n    async def _ask_about",
+        "return\n        self._free_slots += 1\n        self._admit(settlement.ready)\n\n    def _admit(",
+        "return\n\n    def _admit(",
     ),
     Mutant("a recovered run forgets its levels", RUN, "self._queue.extend(self._order.close(ended))", "pass"),
     Mutant("a refused edge hands over its data", CONTEXT, "is not EdgeState.TAKEN:", "is EdgeState.OPEN:"),

@@ -69,6 +69,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     output_schema: dict[str, Any] | None = None
     # tool
     tool: str = ""
+    # The secrets that its expressions name.
+    secrets: tuple[str, ...] = ()
     # agent
     agent: str = ""
     provider: str = ""

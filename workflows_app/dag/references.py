@@ -117,6 +117,9 @@ class _Names:
         if root == "secrets" and not site.takes_secrets:
             message = "Secrets can be used in the inputs of tool and agent nodes only: hand this one over there."
             self.findings.add(ProblemCode.INVALID_EXPRESSION, message, site.path)
+        elif root == "secrets" and not below:
+            message = "A secret must be named in the expression, as in secrets.NAME: it cannot be looked up by a value."
+            self.findings.add(ProblemCode.INVALID_EXPRESSION, message, site.path)
         elif root not in ROOTS:
             if not site.takes_bare_names:
                 self._report_bare_name(root, site.path)

@@ -72,6 +72,16 @@ def texts_of(template: JsonValue, path: Path) -> Iterator[tuple[Path, str]]:
             stack += reversed(items)
 
 
+def secrets_of(template: JsonValue) -> list[str]:
+    """The names of the secrets that the expressions of a valid template use, each once."""
+    found: dict[str, None] = {}
+    for _, text in texts_of(template, ()):
+        if "secrets" in text:
+            paths = [reference.path for reference in _parse(text).references]
+            found |= {path[1]: None for path in paths if path[0] == "secrets" and len(path) > 1}
+    return list(found)
+
+
 def _plain(text: str) -> ParsedText | None:
     match = _PLAIN.fullmatch(text)
     path = tuple(match[1].split(".")) if match else ()

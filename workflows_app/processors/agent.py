@@ -2,19 +2,18 @@
 
 from typing import NoReturn
 
-from workflows_app.dag.types import JsonValue
-from workflows_app.processors.base import NodeCall
+from workflows_app.processors.base import NodeCall, Prepared, Unchecked
 from workflows_app.processors.errors import NodeConfigurationError
 
 
-class AgentProcessor:
+class AgentProcessor(Unchecked):
     """Refuses to run."""
 
-    def prepare(self, call: NodeCall) -> JsonValue:
+    def pre_process(self, call: NodeCall) -> Prepared:
         """Raises `NodeConfigurationError`."""
         _refuse(call)
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
         """Raises `NodeConfigurationError`."""
         del prepared
         _refuse(call)

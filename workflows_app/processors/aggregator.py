@@ -6,7 +6,7 @@ from typing import cast
 
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey, Strategy
 from workflows_app.processors import inputs
-from workflows_app.processors.base import NodeCall
+from workflows_app.processors.base import NodeCall, Prepared, Unchecked
 from workflows_app.processors.errors import NodeInputError
 from workflows_app.tools.errors import kind_of
 
@@ -15,15 +15,15 @@ type Number = int | Decimal
 _ARITHMETIC = Context(prec=64, rounding=ROUND_HALF_EVEN)
 
 
-class AggregatorProcessor:
+class AggregatorProcessor(Unchecked):
     """Gives the bare result of its strategy. On record as its input are the outputs by their node's key."""
 
-    def prepare(self, call: NodeCall) -> JsonValue:
-        return {contribution.node: contribution.value for contribution in call.contributions()}
+    def pre_process(self, call: NodeCall) -> Prepared:
+        return Prepared(input={contribution.node: contribution.value for contribution in call.contributions()})
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
         """Raises `NodeInputError`."""
-        outputs = cast(dict[NodeKey, JsonValue], prepared)
+        outputs = cast(dict[NodeKey, JsonValue], prepared.input)
         return aggregate(call.node.strategy, outputs, field=call.node.field)
 
 

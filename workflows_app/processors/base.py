@@ -8,6 +8,7 @@ from typing import Protocol
 from workflows_app.dag.plan import NodePlan
 from workflows_app.dag.rendering import Scope
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey
+from workflows_app.processors.errors import NodeError
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.reconciling import Verdict
 
@@ -37,19 +38,45 @@ class NodeCall:
     started_at: datetime
 
 
-class Processor(Protocol):
-    """One node type at work. `prepare` renders what goes on record as the node's input; `process` does it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What a node works on: `input` goes on record, `arguments` is what its processor made of it.
 
-    Both methods report failure by raising; the class name of the error is what retry policies see. The result
-    may be any value that `jsontext.dumps` accepts.
+    `problem` is what is wrong with the input: the node fails with it, without an effect, and the input is on record.
     """
 
-    def prepare(self, call: NodeCall) -> JsonValue: ...
+    input: JsonValue
+    arguments: object = None
+    problem: NodeError | None = None
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object: ...
+
+class Processor(Protocol):
+    """One node type at work: three steps, each of which reports failure by raising.
+
+    `pre_process` renders the expressions and checks what came of them, `process` does the work, `post_process` checks
+    its result. Only `process` may wait, and only what it does can have an effect. The class name of an error is what
+    retry policies see. A result may be any value that `jsontext.dumps` accepts.
+    """
+
+    def pre_process(self, call: NodeCall) -> Prepared: ...
+
+    async def process(self, call: NodeCall, prepared: Prepared) -> object: ...
+
+    def post_process(self, call: NodeCall, result: object) -> object: ...
 
 
 class Reconciler(Processor, Protocol):
-    """The processor of nodes with effect `checkable`, asked about the attempt of `call`, which was interrupted."""
+    """The processor of nodes with effect `checkable`, asked about the attempt of `call`, which was interrupted.
 
-    async def reconcile(self, call: NodeCall, prepared: JsonValue) -> Verdict: ...
+    The output of a `Done` is checked as `post_process` does.
+    """
+
+    async def reconcile(self, call: NodeCall, prepared: Prepared) -> Verdict: ...
+
+
+class Unchecked:
+    """A base of processors whose results need no check."""
+
+    def post_process(self, call: NodeCall, result: object) -> object:
+        del call
+        return result

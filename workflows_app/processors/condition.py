@@ -1,16 +1,15 @@
 """Condition nodes: gather the values over which the conditions of their edges decide."""
 
-from workflows_app.dag.types import JsonValue
 from workflows_app.processors import inputs
-from workflows_app.processors.base import NodeCall
+from workflows_app.processors.base import NodeCall, Prepared, Unchecked
 
 
-class ConditionProcessor:
+class ConditionProcessor(Unchecked):
     """Gives its rendered `inputs`, or without them its predecessors' merged outputs. The edges are the engine's."""
 
-    def prepare(self, call: NodeCall) -> JsonValue:
-        return inputs.handed_over(call) if call.node.inputs is None else inputs.rendered(call)
+    def pre_process(self, call: NodeCall) -> Prepared:
+        return Prepared(input=inputs.handed_over(call) if call.node.inputs is None else inputs.rendered(call))
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
         del call
-        return prepared
+        return prepared.input

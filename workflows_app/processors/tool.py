@@ -3,12 +3,12 @@
 from typing import cast
 
 from workflows_app.dag import jsontext, schema
-from workflows_app.dag.types import JsonObject, JsonValue
+from workflows_app.dag.types import JsonObject
 from workflows_app.processors import inputs
-from workflows_app.processors.base import NodeCall
-from workflows_app.processors.errors import NodeOutputError
+from workflows_app.processors.base import NodeCall, Prepared
+from workflows_app.processors.errors import NodeInputError, NodeOutputError
 from workflows_app.tools.reconciling import Done, InterruptedAttempt, Verdict
-from workflows_app.tools.registry import Registry, registry
+from workflows_app.tools.registry import Arguments, Registry, registry
 
 # So many sentences tell what is wrong with an output.
 _TOLD = 10
@@ -24,17 +24,25 @@ class ToolProcessor:
     def __init__(self, tools: Registry = registry) -> None:
         self._tools = tools
 
-    def prepare(self, call: NodeCall) -> JsonValue:
-        return call.merged_input() if call.node.inputs is None else inputs.rendered(call)
-
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
-        """Raises `NodeInputError`, `NodeOutputError`, `UnknownTool`, and whatever the tool raises."""
+    def pre_process(self, call: NodeCall) -> Prepared:
+        """Raises `UnknownTool`, `ExpressionError`."""
+        given = call.merged_input() if call.node.inputs is None else inputs.rendered(call)
         tool = self._tools.get(call.node.tool)
-        output = await tool.call(cast(JsonObject, prepared), call.attempt, strict=call.node.inputs is not None)
-        return _checked(output, call.node.output_schema, call.node.key)
+        try:
+            return Prepared(input=given, arguments=tool.bind(given, strict=call.node.inputs is not None))
+        except NodeInputError as error:
+            return Prepared(input=given, problem=error)
 
-    async def reconcile(self, call: NodeCall, prepared: JsonValue) -> Verdict:
-        """Raises what `process` raises, and whatever the tool's `reconcile` raises."""
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
+        """Raises whatever the tool raises."""
+        return await self._tools.get(call.node.tool).run(cast(Arguments, prepared.arguments), call.attempt)
+
+    def post_process(self, call: NodeCall, result: object) -> object:
+        """Raises `NodeOutputError`."""
+        return _checked(result, call.node.output_schema, call.node.key)
+
+    async def reconcile(self, call: NodeCall, prepared: Prepared) -> Verdict:
+        """Raises `NodeOutputError`, and whatever the tool's `reconcile` raises."""
         attempt = call.attempt
         interrupted = InterruptedAttempt(
             execution_id=attempt.execution_id,
@@ -42,7 +50,7 @@ class ToolProcessor:
             attempt_id=attempt.attempt_id,
             idempotency_key=attempt.idempotency_key,
             number=attempt.number,
-            inputs=cast(JsonObject, prepared),
+            inputs=cast(JsonObject, prepared.input),
         )
         verdict = await self._tools.get(call.node.tool).ask(interrupted, attempt)
         if isinstance(verdict, Done):

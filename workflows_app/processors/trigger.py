@@ -1,15 +1,14 @@
 """Triggers: where an execution starts."""
 
-from workflows_app.dag.types import JsonValue
-from workflows_app.processors.base import NodeCall
+from workflows_app.processors.base import NodeCall, Prepared, Unchecked
 
 
-class TriggerProcessor:
+class TriggerProcessor(Unchecked):
     """Gives the execution's input."""
 
-    def prepare(self, call: NodeCall) -> JsonValue:
-        return call.execution_input()
+    def pre_process(self, call: NodeCall) -> Prepared:
+        return Prepared(input=call.execution_input())
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
         del call
-        return prepared
+        return prepared.input

@@ -4,20 +4,29 @@ import uuid
 from typing import cast
 
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import JsonObject, NodeType
+from workflows_app.dag.templates import secrets_of
+from workflows_app.dag.types import JsonObject, JsonValue, NodeType
 from workflows_app.models import WorkflowVersion
 from workflows_app.tools.registry import Registry
 
 
 def compile_document(document: JsonObject, tools: Registry) -> Plan:
-    """The plan of a document that the validator accepted, with the effect of every tool stated in it."""
-    nodes = [
-        {**node, "effect": tools.get(cast(str, node["tool"])).effect}
-        if node["type"] == NodeType.TOOL and "effect" not in node
-        else node
-        for node in cast(list[JsonObject], document["nodes"])
-    ]
+    """The plan of a document that the validator accepted, with the effect of every tool and the secrets of every node
+    stated in it.
+    """
+    nodes = [_node(node, tools) for node in cast(list[JsonObject], document["nodes"])]
     return Plan.from_document({**document, "nodes": cast("list[object]", nodes)})  # pyright: ignore[reportArgumentType]
+
+
+def _node(node: JsonObject, tools: Registry) -> JsonObject:
+    if node["type"] not in (NodeType.TOOL, NodeType.AGENT):
+        return node
+    stated = dict(node)
+    if node["type"] == NodeType.TOOL and "effect" not in node:
+        stated["effect"] = tools.get(cast(str, node["tool"])).effect
+    if secrets := secrets_of(node.get("inputs")):
+        stated["secrets"] = cast("list[JsonValue]", secrets)
+    return stated
 
 
 def agrees(plan: Plan, tools: Registry) -> bool:

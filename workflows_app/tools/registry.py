@@ -23,9 +23,13 @@ from workflows_app.tools.signature import Signature
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Registry", "Tool", "ToolContext", "catalogue", "registry", "tool"]
+__all__ = ["Arguments", "Registry", "Tool", "ToolContext", "catalogue", "registry", "tool"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+
+
+# A function's keyword arguments, without the context.
+type Arguments = Mapping[str, object]
 
 
 class Isolation(StrEnum):
@@ -78,19 +82,29 @@ class Tool:
             output_schema=self.signature.output_schema,
         )
 
-    async def call(self, inputs: JsonObject, context: ToolContext, *, strict: bool = True) -> object:
-        """Check the inputs and call the function, in its own process or, a synchronous one, in a thread.
+    def bind(self, inputs: JsonObject, *, strict: bool = True) -> Arguments:
+        """The arguments of one call. An input that the function does not have is an error if `strict`, else left out.
 
-        A Pydantic model becomes a dict.
-
-        An input that the function does not have is an error if `strict`, else it is left out.
-        Raises `NodeInputError` for inputs that do not fit, and whatever the function raises.
+        Raises `NodeInputError` for inputs that do not fit.
         """
         if self.isolation is Isolation.PROCESS:
-            return await self._call_in_process(inputs, context, strict=strict)
-        arguments = self.signature.bind(inputs, strict=strict)
+            # Its process gets JSON and checks it: what foreign annotations do belongs there too.
+            return inputs if strict else {key: value for key, value in inputs.items() if self.signature.takes(key)}
+        return self.signature.bind(inputs, strict=strict)
+
+    async def call(self, inputs: JsonObject, context: ToolContext, *, strict: bool = True) -> object:
+        """`bind` and `run`."""
+        return await self.run(self.bind(inputs, strict=strict), context)
+
+    async def run(self, arguments: Arguments, context: ToolContext) -> object:
+        """Call the function with what `bind` gave, in its own process or, a synchronous one, in a thread.
+
+        A Pydantic model becomes a dict. Raises whatever the function raises.
+        """
+        if self.isolation is Isolation.PROCESS:
+            return await self._call_in_process(cast(JsonObject, arguments), context)
         if self.signature.context_parameter is not None:
-            arguments[self.signature.context_parameter] = context
+            arguments = {**arguments, self.signature.context_parameter: context}
         if self.is_async:
             result = await cast(Awaitable[object], self.function(**arguments))
         else:
@@ -115,14 +129,14 @@ class Tool:
             case _:
                 raise TypeError(f"reconcile of tool '{self.name}' must return Done(output), NotDone() or Unknown(why).")
 
-    async def _call_in_process(self, inputs: JsonObject, context: ToolContext, *, strict: bool) -> object:
+    async def _call_in_process(self, inputs: JsonObject, context: ToolContext) -> object:
         from workflows_app.tools.isolation import call_in_process  # noqa: PLC0415 - few tools need it
 
         return await call_in_process(
             Origin(tool=self.name, module=self.function.__module__, qualname=self.function.__qualname__),
             jsontext.dumps(inputs),
             context,
-            strict=strict,
+            strict=True,
             limits=processes.limits,
             setup=processes.setup,
         )

@@ -100,7 +100,7 @@ class Signature:
 
         Raises `NodeInputError` with a sentence for each wrong input.
         """
-        known = {key: value for key, value in given.items() if self._takes(key)}
+        known = {key: value for key, value in given.items() if self.takes(key)}
         sentences = [self._unknown(key) for key in given if key not in known] if strict else []
         arguments, wrong = self._validated(known)
         sentences += wrong
@@ -121,7 +121,8 @@ class Signature:
         except ValidationError as error:
             return {}, explain(error, self._tool, known)
 
-    def _takes(self, key: str) -> bool:
+    def takes(self, key: str) -> bool:
+        """Whether an input of this name is one of the function's."""
         return key in self.inputs or (self.values_hint is not None and key != self.context_parameter)
 
     def _unknown(self, key: str) -> str:

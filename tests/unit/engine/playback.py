@@ -5,9 +5,10 @@ from collections import Counter
 
 from tests.unit.engine.reference import Fail
 from workflows_app.dag.types import NodeType
+from workflows_app.processors.base import Prepared, Unchecked
 
 
-class Playback:
+class Playback(Unchecked):
     """Plays a behaviour; counts attempts, and how many nodes are inside a processor at a time.
 
     `pauses` says for how many turns of the event loop a node's code waits before it ends.
@@ -20,8 +21,8 @@ class Playback:
         self.peak = 0
         self.attempts = Counter()
 
-    def prepare(self, call):
-        return call.execution_input() if call.node.type is NodeType.TRIGGER else {}
+    def pre_process(self, call):
+        return Prepared(input=call.execution_input() if call.node.type is NodeType.TRIGGER else {})
 
     async def process(self, call, prepared):
         key = call.node.key
@@ -32,7 +33,7 @@ class Playback:
             for _ in range(self.pauses.get(key, 0)):
                 await asyncio.sleep(0)
             if call.node.type is NodeType.TRIGGER:
-                return prepared
+                return prepared.input
             return self.outcome(key)
         finally:
             self.inside -= 1

@@ -15,20 +15,21 @@ from executions_app.engine.states import TERMINAL_NODE, Reason
 from executions_app.engine.testing import MemorySink, run_plan
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import NodeType
+from workflows_app.processors.base import Prepared, Unchecked
 
 
-class Code:
+class Code(Unchecked):
     """A processor that calls one function per node; a node without one returns its merged input."""
 
     def __init__(self, **functions):
         self.functions = functions
 
-    def prepare(self, call):
-        return call.merged_input()
+    def pre_process(self, call):
+        return Prepared(input=call.merged_input())
 
     async def process(self, call, prepared):
         function = self.functions.get(call.node.key)
-        return prepared if function is None else await function(call)
+        return prepared.input if function is None else await function(call)
 
 
 def plan(*edges, **more):

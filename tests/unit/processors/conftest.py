@@ -78,10 +78,13 @@ def call_of(lines: list[Line]) -> MakeCall:
 
 @pytest.fixture
 def run() -> Callable[[NodeCall], object]:
-    """Prepare and process a call with the processor of its type."""
+    """The steps of a call, by the processor of its type."""
 
-    async def prepare_and_process(call: NodeCall) -> object:
+    async def all_steps(call: NodeCall) -> object:
         processor = PROCESSORS[call.node.type]
-        return await processor.process(call, processor.prepare(call))
+        prepared = processor.pre_process(call)
+        if prepared.problem is not None:
+            raise prepared.problem
+        return processor.post_process(call, await processor.process(call, prepared))
 
-    return prepare_and_process
+    return all_steps

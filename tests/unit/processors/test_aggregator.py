@@ -152,4 +152,4 @@ async def test_an_output_without_the_field_is_an_error_that_names_node_and_path(
 
 async def test_on_record_as_its_input_are_the_outputs_by_node(call_of: MakeCall) -> None:
     call = call_of(NodeType.AGGREGATOR, strategy=Strategy.SUM, arrived={"a": {"v": 1}, "b": 2})
-    assert PROCESSORS[NodeType.AGGREGATOR].prepare(call) == {"a": {"v": 1}, "b": 2}
+    assert PROCESSORS[NodeType.AGGREGATOR].pre_process(call).input == {"a": {"v": 1}, "b": 2}

@@ -25,7 +25,7 @@ async def test_a_condition_gives_what_its_predecessors_handed_over_and_nothing_e
     call_of: MakeCall, run: Run
 ) -> None:
     call = call_of(NodeType.CONDITION, arrived=ARRIVED, variables={"v": 1}, execution_input={"i": 1})
-    assert PROCESSORS[NodeType.CONDITION].prepare(call) == MERGED
+    assert PROCESSORS[NodeType.CONDITION].pre_process(call).input == MERGED
     assert await run(call) == MERGED
 
 
@@ -67,7 +67,7 @@ async def test_an_adapters_output_may_be_any_json_value(
 
 async def test_on_record_as_an_adapters_input_is_what_was_handed_over(call_of: MakeCall) -> None:
     call = call_of(NodeType.ADAPTER, output=1, arrived=ARRIVED, variables={"v": 1})
-    assert PROCESSORS[NodeType.ADAPTER].prepare(call) == MERGED
+    assert PROCESSORS[NodeType.ADAPTER].pre_process(call).input == MERGED
 
 
 async def test_an_expression_that_fails_is_raised(call_of: MakeCall, run: Run) -> None:

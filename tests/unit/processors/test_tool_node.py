@@ -39,7 +39,7 @@ async def test_a_tool_gets_its_rendered_inputs(call_of: MakeCall, run: Run) -> N
         arrived={"a": {"price": Decimal("1.5")}},
         variables={"factor": 3},
     )
-    assert PROCESSORS[NodeType.TOOL].prepare(call) == {"price": Decimal("1.5"), "factor": 3}
+    assert PROCESSORS[NodeType.TOOL].pre_process(call).input == {"price": Decimal("1.5"), "factor": 3}
     assert await run(call) == {"scaled": 4.5}
 
 
@@ -51,8 +51,8 @@ async def test_without_inputs_a_tool_picks_its_own_from_all_that_is_there(call_o
         variables={"factor": 3, "period": 14},
         execution_input={"symbol": "AAPL"},
     )
-    prepared = PROCESSORS[NodeType.TOOL].prepare(call)
-    assert prepared == {"factor": 3, "period": 14, "symbol": "AAPL", "price": Decimal("1.5"), "more": 1, "b": [1]}
+    prepared = PROCESSORS[NodeType.TOOL].pre_process(call)
+    assert prepared.input == {"factor": 3, "period": 14, "symbol": "AAPL", "price": Decimal("1.5"), "more": 1, "b": [1]}
     assert await run(call) == {"scaled": 4.5}
 
 

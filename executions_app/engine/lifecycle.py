@@ -1,0 +1,283 @@
+"""The attempts of a run's nodes: `pre_process`, the record of the start, `process`, `post_process`, and what they took.
+
+Here, and nowhere else, are a node's secrets: they come in before its input is rendered, and whatever leaves the
+processor's code, its result, its errors, what it writes to the journal, has `***` in their place.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from executions_app.engine.attempt import Attempt, Cancelled, Failed, Outcome, Succeeded, encode, failure
+from executions_app.engine.cancellation import CancelToken
+from executions_app.engine.context import ExecutionContext, NodeScope
+from executions_app.engine.events import AttemptMeasures, Logged, NodeAbandoned, NodeStarted
+from executions_app.engine.failures import MESSAGE_LIMIT, printable
+from executions_app.engine.ports import Ports, Sink
+from executions_app.engine.reconciliation import ask, outcome_after
+from executions_app.engine.secrecy import NO_SECRETS, Secrets, resolved, shown
+from executions_app.engine.settling import AttemptStart
+from workflows_app.dag import jsontext
+from workflows_app.dag.plan import NodePlan
+from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType
+from workflows_app.processors.base import NodeCall, Prepared, Processor, Reconciler
+from workflows_app.processors.errors import NodeOutputError
+from workflows_app.tools.context import ToolContext
+from workflows_app.tools.reconciling import Unknown, Verdict
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def size(text: str) -> int:
+    """Bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class Stopwatch:
+    """When the steps of an attempt ended, and how many bytes went in and came out."""
+
+    __slots__ = ("_began", "_loop", "bytes_in", "bytes_out", "prepared_at", "processed_at")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._began = loop.time()
+        self.prepared_at: float | None = None
+        self.processed_at: float | None = None
+        self.bytes_in: int | None = None
+        self.bytes_out: int | None = None
+
+    def prepared(self, text: str) -> None:
+        self.bytes_in = size(text)
+        self.prepared_at = self._loop.time()
+
+    def restart(self) -> None:
+        """What came between the steps is none of them."""
+        now = self._loop.time()
+        assert self.prepared_at is not None
+        self._began += now - self.prepared_at
+        self.prepared_at = now
+
+    def processed(self) -> None:
+        self.processed_at = self._loop.time()
+
+    def measures(self) -> AttemptMeasures:
+        now = self._loop.time()
+        prepared, processed = self.prepared_at, self.processed_at
+        return AttemptMeasures(
+            pre_process=(now if prepared is None else prepared) - self._began,
+            process=None if prepared is None else (now if processed is None else processed) - prepared,
+            post_process=None if processed is None else now - processed,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+        )
+
+
+class Lifecycle:
+    """The attempts of one run. `under_way` are those whose processor is at work, by the node's position."""
+
+    def __init__(
+        self,
+        context: ExecutionContext,
+        processors: Mapping[NodeType, Processor],
+        sink: Sink,
+        ports: Ports,
+        cancel: CancelToken,
+    ) -> None:
+        self.context = context
+        self.processors = processors
+        self.sink = sink
+        self.ports = ports
+        self.cancel = cancel
+        self.loop = asyncio.get_running_loop()
+        self.thread: int = threading.get_ident()
+        self.under_way: dict[int, Attempt] = {}
+
+    async def attempt(self, node: int, start: AttemptStart) -> tuple[Outcome, AttemptMeasures]:
+        """One attempt, from its first step to its outcome, which is not on record yet."""
+        one = _Try(self, node, start)
+        return await one.run(), one.watch.measures()
+
+    async def ask_about_crashed(self, node: int, interrupted: AttemptStart) -> Verdict:
+        """What became of the attempt that was under way when the engine before this one died."""
+        return await _Try(self, node, interrupted).ask_about_it()
+
+
+class _Try:
+    """One attempt of one node, with its secrets and the time that it takes."""
+
+    __slots__ = (
+        "_attempt", "_call", "_life", "_node", "_position", "_processor", "_scope", "_secrets", "_start", "watch",
+    )  # fmt: skip
+
+    def __init__(self, life: Lifecycle, position: int, start: AttemptStart) -> None:
+        context = life.context
+        node = context.plan.nodes[position]
+        self._life = life
+        self._position = position
+        self._node: NodePlan = node
+        self._processor = life.processors[node.type]
+        self._start = start
+        self._secrets = NO_SECRETS
+        self.watch = Stopwatch(life.loop)
+        self._attempt = Attempt(node, grace=life.ports.limits.grace, finish=self._finish)
+        self._scope = NodeScope(context, position, start.first_at)
+        self._call = NodeCall(
+            node=node,
+            attempt=ToolContext(
+                execution_id=context.execution_id,
+                node=node.key,
+                attempt_id=start.attempt_id,
+                idempotency_key=f"{context.execution_id}:{node.key}",
+                number=start.number,
+                deadline=self._deadline(),
+                journal=self._log,
+                interrupted=self._attempt.interrupted,
+                beat=self._attempt.beat,
+            ),
+            scope=self._scope,
+            execution_input=lambda: context.input,
+            merged_input=lambda: context.merged_input(position),
+            contributions=lambda: context.contributions(position),
+            started_at=start.first_at,
+        )
+
+    async def run(self) -> Outcome:
+        prepared, text, failed = Prepared(input=None), "", None
+        try:
+            prepared = await self._pre_process()
+            text = jsontext.dumps(self._shown(prepared))
+            if prepared.problem is not None:
+                failed = failure(prepared.problem, self._node, self._secrets.mask)
+        except Exception as error:  # noqa: BLE001 - expressions and foreign schemas may raise anything
+            failed = failure(error, self._node, self._secrets.mask)
+        if failed is None:
+            self.watch.prepared(text)
+        started = NodeStarted(
+            node=self._position,
+            at=self._start.at,
+            attempt_id=self._start.attempt_id,
+            number=self._start.number,
+            retry_count=self._start.retry_count,
+            started_at=self._start.first_at,
+            input=text,
+        )
+        if failed is not None or self._node.effect is Effect.NONE:
+            self._life.sink.post(started)
+        else:
+            # Whoever recovers this run must know that the effect may have happened.
+            await self._life.sink.commit([started])
+            # The record took its time, which is not the tool's.
+            self.watch.restart()
+            self._allow_all_time()
+        if failed is not None:
+            return failed
+        if self._life.cancel.requested:
+            return Cancelled()
+        return await self._process(prepared)
+
+    async def ask_about_it(self) -> Verdict:
+        try:
+            prepared = await self._pre_process()
+        except Exception as error:  # noqa: BLE001 - as in run
+            return Unknown(f"Its inputs cannot be rendered: {self._secrets.text(str(error))}")
+        return await self._ask(prepared)
+
+    async def _pre_process(self) -> Prepared:
+        if self._node.secrets:
+            self._know(await resolved(self._node, self._life.ports, deadline=self._call.attempt.deadline))
+        return self._processor.pre_process(self._call)
+
+    def _shown(self, prepared: Prepared) -> JsonValue:
+        """The input as it goes on record."""
+        if self._secrets is NO_SECRETS:
+            return prepared.input
+        secrets, harmless = shown(self._processor, self._call, prepared, self._secrets)
+        self._know(secrets)
+        return harmless
+
+    def _know(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._scope.secrets = secrets.values
+        self._attempt.mask = secrets.mask
+
+    async def _process(self, prepared: Prepared) -> Outcome:
+        life, call = self._life, self._call
+        life.under_way[self._position] = self._attempt
+        try:
+            code = self._processor.process(call, prepared)
+            outcome = await self._attempt.run(code, deadline=call.attempt.deadline)
+        finally:
+            del life.under_way[self._position]
+        if isinstance(outcome, Succeeded):
+            return self._within_limits(outcome)
+        if outcome.let_go:
+            now = life.ports.clock.now()
+            life.sink.post(
+                NodeAbandoned(node=self._position, at=now, attempt_id=call.attempt.attempt_id, why=outcome.let_go)
+            )
+        if isinstance(outcome, Failed) and outcome.if_not_done is not None and not life.cancel.requested:
+            return outcome_after(outcome, await self._ask(prepared))
+        return outcome
+
+    def _finish(self, result: object) -> Outcome:
+        """The outcome of a result that came in time."""
+        self.watch.processed()
+        try:
+            checked = self._processor.post_process(self._call, result)
+        except Exception as error:  # noqa: BLE001 - as in run
+            return failure(error, self._node, self._secrets.mask)
+        outcome = self._encoded(checked)
+        if isinstance(outcome, Succeeded):
+            self.watch.bytes_out = size(outcome.output)
+        return outcome
+
+    def _encoded(self, value: object) -> Outcome:
+        return encode(value, self._node, self._life.ports.limits.output_bytes, self._secrets.mask)
+
+    async def _ask(self, prepared: Prepared) -> Verdict:
+        """Ask the tool what became of this attempt; the asking is bounded as an attempt is."""
+        life = self._life
+        asking = Attempt(self._node, grace=life.ports.limits.grace, finish=self._encoded)
+        asking.mask = self._secrets.mask
+        life.under_way[self._position] = asking
+        self._allow_all_time()
+        try:
+            return await ask(cast(Reconciler, self._processor), self._call, prepared, asking)
+        finally:
+            del life.under_way[self._position]
+
+    def _within_limits(self, outcome: Succeeded) -> Outcome:
+        limit = self._life.ports.limits.execution_bytes
+        if self._life.context.output_size + len(outcome.output) <= limit:
+            return outcome
+        sentence = (
+            f"The output of node '{self._node.key}' takes the execution over its limit of {limit} bytes. "
+            "Return a reference to the data instead."
+        )
+        return failure(NodeOutputError(sentence), self._node)
+
+    def _allow_all_time(self) -> None:
+        self._call = replace(self._call, attempt=replace(self._call.attempt, deadline=self._deadline()))
+
+    def _deadline(self) -> float:
+        return self._life.loop.time() + float(self._node.timeout_seconds)
+
+    def _log(self, level: str, message: str, data: JsonObject | None = None) -> None:
+        """Write to the journal, from the run's thread or from one in which a synchronous tool runs."""
+        if level not in LOG_LEVELS:
+            raise ValueError(f"'{level}' is no log level: use {', '.join(LOG_LEVELS)}.")
+        life = self._life
+        line = Logged(
+            node=self._position,
+            at=life.ports.clock.now(),
+            level=level,
+            # Masked before it is cut: a secret that is cut in two would be half on record.
+            message=printable(self._secrets.text(message), MESSAGE_LIMIT),
+            data=None if data is None else cast(JsonObject, self._secrets.value(jsontext.clean(data))),
+        )
+        if threading.get_ident() == life.thread:
+            life.sink.post(line)
+        else:
+            _ = life.loop.call_soon_threadsafe(life.sink.post, line)
