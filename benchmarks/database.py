@@ -23,7 +23,7 @@ RECORD = (
 OWN_COLUMNS = frozenset(
     {
         "id", "execution_id", "attempt_id", "seq", "at", "created_at", "started_at", "ended_at", "claimed_by",
-        "lease_until",
+        "lease_until", "pre_process_us", "process_us", "post_process_us",
     }
 )  # fmt: skip
 OWN_DATA = re.compile(r'"(attempt_id|owner)":"[^"]*"')

@@ -52,7 +52,8 @@ INSERT_ATTEMPT = insert(
     "executions_app_nodeattempt",
     [
         ("attempt_id", "text"), ("execution_id", "uuid"), ("order", "int"), ("started_at", "timestamptz"),
-        ("ended_at", "timestamptz"),
+        ("ended_at", "timestamptz"), ("pre_process_us", "bigint"), ("process_us", "bigint"),
+        ("post_process_us", "bigint"), ("bytes_in", "bigint"), ("bytes_out", "bigint"),
     ],
     fixed="item, number, fence, outcome, traceback", values="-1, 1, 1, 'succeeded', ''",
 )  # fmt: skip
@@ -175,7 +176,8 @@ class _Batch:
         edges = execution.snapshot.edges[node.order]
         row = (execution.id, node.order, -1)
         self._completed.append((attempt, node.input, self._now, node.output, edges, self._now, *row))
-        self._attempts.append((attempt, execution.id, node.order, self._now, self._now))
+        measures = (1, 1, 1, len(node.input), len(node.output))
+        self._attempts.append((attempt, execution.id, node.order, self._now, self._now, *measures))
         started = f'{{"attempt":1,"attempt_id":"{attempt}"}}'
         self._log(execution, "node.running", node.key, f"Node '{node.key}' started.", started)
         self._log(execution, "node.completed", node.key, f"Node '{node.key}' completed.", '{"status":"completed"}')

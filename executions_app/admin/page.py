@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from executions_app.admin.actions import ExecutionActions
 from executions_app.admin.page_data import number_of, page_context, search_of
+from executions_app.admin.steps import with_steps
 from executions_app.inspection import inspection_json
 from executions_app.journals import piece_after, pieces, search
 from executions_app.pictures import edges_json, graph_json, tries_json
@@ -117,7 +118,7 @@ class ExecutionPage(ExecutionActions):
         execution = self._found(request, object_id)
         try:
             # No database takes U+0000, and no node has it.
-            return _json(inspection_json(execution, key.replace("\0", "\ufffd")))
+            return _json(with_steps(inspection_json(execution, key.replace("\0", "\ufffd"))))
         except NodeNotFound as error:
             raise Http404(str(error)) from error
 

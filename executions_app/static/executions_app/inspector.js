@@ -53,7 +53,7 @@ function attempt(attempt) {
   const took = attempt.duration_ms === null ? "" : duration(Number(attempt.duration_ms));
   return h("li", { class: `pt-${state}` }, icon(attempt.outcome === "timed_out" ? "timeout" : state), " ",
     h("b", {}, say("attempt", { number: attempt.number })), ` ${word("outcome", attempt.outcome)} `,
-    h("span", { class: "pt-quiet" }, `${clock(attempt.started_at)} ${took}`),
+    h("span", { class: "pt-quiet" }, `${clock(attempt.started_at)} ${took} ${attempt.steps && `(${attempt.steps})`}`),
     attempt.error && failure(attempt.error), trace(attempt.traceback));
 }
 
