@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from workflows_app.conf import workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
+from workflows_app.services.vault import NEW_KEY, is_key
 
 POSITIVE_NUMBERS = (
     "MAX_BODY_BYTES",
@@ -95,7 +96,39 @@ def check_sizes(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     return found
 
 
+def check_credential_keys(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    keys = workflow_settings().credential_keys
+    # Never the keys themselves: what a check says goes to logs.
+    wrong = [str(position) for position, key in enumerate(keys, 1) if not is_key(key)]
+    if not wrong:
+        return []
+    return [
+        Error(
+            f"PASTETRADER['CREDENTIAL_KEYS'] has {len(keys)} keys, of which no. {', '.join(wrong)} is none.",
+            hint=f"A key is 32 random bytes in URL-safe base64: {NEW_KEY}",
+            id="pastetrader.E020",
+        )
+    ]
+
+
+def check_has_credential_key(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    """For deployments: without a key no secret can be kept."""
+    del app_configs
+    if workflow_settings().credential_keys:
+        return []
+    return [
+        checks.Warning(
+            "PASTETRADER['CREDENTIAL_KEYS'] is not set: no secret can be kept or used.",
+            hint=f"Set it to a key, and keep that key apart from the database. For a new one: {NEW_KEY}",
+            id="pastetrader.W020",
+        )
+    ]
+
+
 def register_checks() -> None:
+    _ = register(check_credential_keys)
+    _ = register(check_has_credential_key, deploy=True)
     _ = register(check_market_data)
     _ = register(check_demo)
     _ = register(check_sizes)

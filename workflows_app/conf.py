@@ -1,5 +1,6 @@
 """The settings of this app: the `PASTETRADER` dict, read when needed and typed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class WorkflowSettings:
     # Requests of a token, or of the sessions of a user; and passwords and tokens from one address that are wrong.
     requests_per_minute: int
     wrong_credentials_per_minute: int
+    # Keys of secrets: the first encrypts, all decrypt.
+    credential_keys: tuple[str, ...]
 
 
 def workflow_settings() -> WorkflowSettings:
@@ -42,4 +45,11 @@ def workflow_settings() -> WorkflowSettings:
         json_depth=int(configured.get("MAX_JSON_DEPTH", MAX_DEPTH)),
         requests_per_minute=int(configured.get("REQUESTS_PER_MINUTE", 6000)),
         wrong_credentials_per_minute=int(configured.get("WRONG_CREDENTIALS_PER_MINUTE", 20)),
+        credential_keys=_keys(configured.get("CREDENTIAL_KEYS", ())),
     )
+
+
+def _keys(configured: str | Iterable[str]) -> tuple[str, ...]:
+    """One text with commas, as the environment has it, or a list."""
+    keys = configured.split(",") if isinstance(configured, str) else configured
+    return tuple(filter(None, map(str.strip, keys)))

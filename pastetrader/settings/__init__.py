@@ -1,7 +1,7 @@
 """The embedded default: SQLite in `var/`, an in-memory channel layer, everything in one process.
 
-The environment (and a `.env` file beside manage.py) may set DATABASE_URL, REDIS_URL, SECRET_KEY, DEBUG,
-ALLOWED_HOSTS and METRICS_TOKEN. Nothing needs to be set to begin.
+The environment (and a `.env` file beside manage.py) may set DATABASE_URL, REDIS_URL, SECRET_KEY, CREDENTIAL_KEYS,
+DEBUG, ALLOWED_HOSTS and METRICS_TOKEN. Nothing needs to be set to begin.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import environ
 from django.utils.csp import CSP
 
-from pastetrader.settings.secret_key import read_or_generate
+from pastetrader.settings.secret_key import new_credential_key, read_or_generate
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # State of a running project: database, secret key. Not under version control.
@@ -179,8 +179,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # What nodes do may be logged by anybody: secrets that are in use are masked in every line.
+    "filters": {"secrets": {"()": "workflows_app.tools.log_masking.MaskSecrets"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
+    # Without Django's own handlers, which would say everything again, unmasked.
+    "loggers": {"django": {}, "django.server": {"propagate": True}},
 }
 
 # Everything of ours. Each app reads its part when it needs it (`conf.py`) and checks it (`manage.py check`).
@@ -188,4 +192,6 @@ LOGGING = {
 PASTETRADER: dict[str, Any] = {
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
     "DEMO": BASE_DIR / "demo",
+    "CREDENTIAL_KEYS": os.environ.get("CREDENTIAL_KEYS", "")
+    or read_or_generate(VAR_DIR / "credential_keys", new_credential_key),
 }

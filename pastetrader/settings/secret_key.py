@@ -1,12 +1,23 @@
-"""The secret key of an installation that was given none: made once, kept in a file that only its owner reads."""
+"""The keys of an installation that was given none: made once, kept in files that only their owner reads."""
 
+import base64
 import os
 import secrets
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
-def read_or_generate(path: Path) -> str:
+def new_secret_key() -> str:
+    return secrets.token_urlsafe(50)
+
+
+def new_credential_key() -> str:
+    """As Fernet wants it."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def read_or_generate(path: Path, generate: Callable[[], str] = new_secret_key) -> str:
     """The key in `path`; where the file does not exist, a new one is written there first.
 
     Processes that start at the same time agree: the file appears whole, and only once. Raises `OSError` where
@@ -20,7 +31,7 @@ def read_or_generate(path: Path) -> str:
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            _ = file.write(secrets.token_urlsafe(50))
+            _ = file.write(generate())
         os.link(draft, path)
     except FileExistsError:
         # Another process was first: its key is the key.

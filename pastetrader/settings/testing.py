@@ -17,6 +17,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}
 
 # Tests that want an engine start one.
-PASTETRADER = {"ENGINE_IN_ASGI": False}
+PASTETRADER = {
+    "ENGINE_IN_ASGI": False,
+    "CREDENTIAL_KEYS": "bm8gc2VjcmV0OiBrZWVwcyBub3RoaW5nIHNhZmUuLi4=",
+}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

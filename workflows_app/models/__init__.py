@@ -1,6 +1,7 @@
 """Workflow definitions in the database, and who may do what with them."""
 
 from workflows_app.models.audit import AuditEntry
+from workflows_app.models.credential import Credential
 from workflows_app.models.edge import Edge
 from workflows_app.models.node import Node
 from workflows_app.models.share import WorkflowShare
@@ -11,6 +12,7 @@ from workflows_app.models.workflow import Workflow
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "Credential",
     "Edge",
     "Node",
     "SocketTicket",

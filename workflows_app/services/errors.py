@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from workflows_app.dag.problems import Problem
 
@@ -172,3 +172,101 @@ class UnknownGroups(DefinitionError):
     def __init__(self, names: Sequence[str]) -> None:
         quoted = ", ".join(f"'{name}'" for name in names)
         super().__init__(_("There is no group %(names)s: create it first.") % {"names": quoted})
+
+
+class SecretNotFound(DefinitionError):
+    """Raised when an owner has no secrets of these names."""
+
+    code: ClassVar[str] = "not_found"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        quoted = ", ".join(f"'{name}'" for name in names)
+        super().__init__(
+            _("There is no secret %(names)s: its owner sets it in the admin, or by `manage.py set_secret`.")
+            % {"names": quoted}
+        )
+
+
+class AmbiguousSecret(DefinitionError):
+    """Raised when a document that belongs to nobody names a secret that several owners have."""
+
+    code: ClassVar[str] = "ambiguous_name"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            _(
+                "Several owners have a secret '%(name)s', and this document belongs to none of them: import it as a "
+                "workflow of the owner whose secret is meant."
+            )
+            % {"name": name}
+        )
+
+
+class SecretNameTaken(DefinitionError):
+    """Raised when the owner has a secret of a name already."""
+
+    code: ClassVar[str] = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            _("There is a secret '%(name)s' already: choose another name, or replace its value.") % {"name": name}
+        )
+
+
+_UNFIT_SECRETS: Mapping[str, Promise] = {
+    "name": gettext_lazy(
+        "The name of a secret has up to 100 letters, digits and underscores, and begins with no digit: choose such a "
+        "name."
+    ),
+    "short": gettext_lazy(
+        "The value has fewer than 8 characters, or fewer than 4 different ones: it could not be hidden where it comes "
+        "back without hiding half of every text. Use a longer one."
+    ),
+    "long": gettext_lazy("The value has more than 65536 characters: keep the file elsewhere, and its password here."),
+    "letters": gettext_lazy("The value holds U+0000 or a lone surrogate: keep it as text, such as base64."),
+}
+
+
+class InvalidSecret(DefinitionError):
+    """Raised when a name or a value cannot be a secret's; says nothing of the value."""
+
+    code: ClassVar[str] = "invalid_secret"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(str(_UNFIT_SECRETS[reason]))
+        self.field = "name" if reason == "name" else "value"
+
+
+_UNREADABLE: Mapping[str, Promise] = {
+    "unknown_key": gettext_lazy(
+        "The secret '%(name)s' was encrypted with the key %(key)s, which is not in CREDENTIAL_KEYS: put that key "
+        "back behind the first, or set the secret again."
+    ),
+    "damaged": gettext_lazy(
+        "The secret '%(name)s' cannot be decrypted: what is in the database is not what was written. Set it again."
+    ),
+    "moved": gettext_lazy(
+        "The secret '%(name)s' was encrypted for another row or another owner: it is not used. Set it again, and find "
+        "out who writes to the database."
+    ),
+}
+
+
+class SecretUnreadable(DefinitionError):
+    """Raised when what is kept of a secret is not what its owner has set."""
+
+    code: ClassVar[str] = "secret_unreadable"
+
+    def __init__(self, name: str, reason: str, key_id: str = "") -> None:
+        super().__init__(str(_UNREADABLE[reason]) % {"name": name, "key": key_id})
+
+
+class NoCredentialKeys(DefinitionError):
+    """Raised when secrets cannot be encrypted or decrypted for want of a key."""
+
+    code: ClassVar[str] = "no_credential_keys"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("CREDENTIAL_KEYS is not set, or holds what is no key: set it, and `manage.py check` until it is right.")
+        )
