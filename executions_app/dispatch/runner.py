@@ -16,6 +16,7 @@ from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.running import Listed, listed
+from executions_app.dispatch.secrets import secrets_of
 from executions_app.dispatch.tracing import TracedSink, trace_of, traced
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
@@ -153,7 +154,7 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
                 context,
                 processors=PROCESSORS if trace is None else traced(PROCESSORS, trace),
                 sink=sink if trace is None else TracedSink(sink, trace),
-                ports=_ports(loop, chosen),
+                ports=_ports(loop, chosen, execution_id),
                 cancel=turn.cancel,
                 scheduling=claim.scheduling,
                 progress=claim.progress,
@@ -216,10 +217,11 @@ def _problem(error: BaseException) -> dict[str, object]:
     }
 
 
-def _ports(loop: asyncio.AbstractEventLoop, chosen: ExecutionSettings) -> Ports:
+def _ports(loop: asyncio.AbstractEventLoop, chosen: ExecutionSettings, execution_id: uuid.UUID) -> Ports:
     return Ports(
         clock=Clock(epoch=querysets.now(), origin=loop.time(), time=loop.time),
         random=random.random,
         new_id=lambda: str(uuid_utils.uuid7()),
         limits=chosen.limits,
+        secrets=lambda names: in_recorder(lambda: secrets_of(execution_id, names)),
     )

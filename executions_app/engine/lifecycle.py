@@ -7,6 +7,7 @@ processor's code, its result, its errors, what it writes to the journal, has `**
 import asyncio
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import cast
 
@@ -97,18 +98,26 @@ class Lifecycle:
     async def attempt(self, node: int, start: AttemptStart) -> tuple[Outcome, AttemptMeasures]:
         """One attempt, from its first step to its outcome, which is not on record yet."""
         one = _Try(self, node, start)
-        return await one.run(), one.watch.measures()
+        try:
+            return await one.run(), one.watch.measures()
+        finally:
+            one.close()
 
     async def ask_about_crashed(self, node: int, interrupted: AttemptStart) -> Verdict:
         """What became of the attempt that was under way when the engine before this one died."""
-        return await _Try(self, node, interrupted).ask_about_it()
+        one = _Try(self, node, interrupted)
+        try:
+            return await one.ask_about_it()
+        finally:
+            one.close()
 
 
 class _Try:
     """One attempt of one node, with its secrets and the time that it takes."""
 
     __slots__ = (
-        "_attempt", "_call", "_life", "_node", "_position", "_processor", "_scope", "_secrets", "_start", "watch",
+        "_attempt", "_call", "_life", "_logging", "_node", "_position", "_processor", "_scope", "_secrets", "_start",
+        "watch",
     )  # fmt: skip
 
     def __init__(self, life: Lifecycle, position: int, start: AttemptStart) -> None:
@@ -120,6 +129,8 @@ class _Try:
         self._processor = life.processors[node.type]
         self._start = start
         self._secrets = NO_SECRETS
+        # What hides the secrets in log lines, while this lasts.
+        self._logging: ExitStack | None = None
         self.watch = Stopwatch(life.loop)
         self._attempt = Attempt(node, grace=life.ports.limits.grace, finish=self._finish)
         self._scope = NodeScope(context, position, start.first_at)
@@ -197,8 +208,14 @@ class _Try:
         self._know(secrets)
         return harmless
 
+    def close(self) -> None:
+        if self._logging is not None:
+            self._logging.close()
+
     def _know(self, secrets: Secrets) -> None:
         self._secrets = secrets
+        self._logging = self._logging or ExitStack()
+        _ = self._logging.enter_context(secrets.in_use())
         self._scope.secrets = secrets.values
         self._attempt.mask = secrets.mask
 

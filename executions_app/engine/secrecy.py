@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,14 @@ class Secrets:
 
     def value(self, value: JsonValue) -> JsonValue:
         return value if self.mask is None else self.mask.value(value)
+
+    def in_use(self) -> AbstractContextManager[object]:
+        """While code is at work that knows the values, and for a while after, no log line of this process has them."""
+        if self.mask is None:
+            return nullcontext()
+        from workflows_app.tools.log_masking import in_use  # noqa: PLC0415 - few nodes have secrets
+
+        return in_use(self.mask)
 
 
 NO_SECRETS = Secrets()
