@@ -62,10 +62,10 @@ node_seconds = Histogram(
     name="node_seconds", text="From the start of a node's first attempt to its end", labels=("type", "status")
 )
 step_seconds = Histogram(
-    name="attempt_step_seconds", text="The steps of attempts of tool and agent nodes", labels=("tool", "step")
+    name="attempt_step_seconds", text="The steps of attempts of tool and agent nodes", labels=("type", "step")
 )
 attempt_bytes = Count(
-    name="attempt_bytes", text="JSON text that went into tools and agents and came out", labels=("tool", "direction")
+    name="attempt_bytes", text="JSON text that went into tools and agents and came out", labels=("type", "direction")
 )
 nodes_abandoned = Count(name="nodes_abandoned", text="Nodes whose code did not end when it was told to")
 batch_events = Histogram(name="recorder_batch_events", text="Events that were committed together", bounds=_SIZES)

@@ -1,16 +1,21 @@
 """What the engine raises, and the value form of every failure that it records."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
+
+from workflows_app.processors.errors import NodeError
 
 
 class EngineError(Exception):
     """Base of the engine's errors. Do not raise it directly."""
 
 
-class NodeTimeoutError(EngineError, TimeoutError):
+class NodeTimeoutError(EngineError, NodeError, TimeoutError):
     """Raised when an attempt of a node ran longer than its `timeout_seconds`."""
+
+    code: ClassVar[str] = "timeout"
 
     def __init__(self, node: str, seconds: object) -> None:
         super().__init__(f"Node '{node}' did not finish within its limit of {seconds} seconds.")

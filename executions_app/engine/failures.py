@@ -24,8 +24,6 @@ def describe(error: BaseException, node: NodePlan, mask: "Mask | None" = None) -
         code, retryable = error.code, error.retryable
     elif isinstance(error, ExpressionError):
         code, retryable = "expression_error", False
-    elif isinstance(error, NodeTimeoutError):
-        code, retryable = "timeout", True
     else:
         code, retryable = "node_error", True
     info = ErrorInfo(

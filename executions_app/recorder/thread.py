@@ -208,7 +208,8 @@ def _measure(batch: Batch, results: Mapping[Run, Result | None], seconds: float)
 def _measure_attempt(node: NodePlan, measured: AttemptMeasures) -> None:
     if node.type not in (NodeType.TOOL, NodeType.AGENT):
         return
-    name = node.tool or str(node.type)
+    # No names: whoever reads the measures need not know what there is.
+    name = str(node.type)
     measures.step_seconds.observe(measured.pre_process, name, "pre_process")
     if measured.process is not None:
         measures.step_seconds.observe(measured.process, name, "process")

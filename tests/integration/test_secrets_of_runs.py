@@ -32,10 +32,8 @@ def got(tools):
     return received
 
 
-SENDING = document(
-    "t>a",
-    a={"tool": "test.send", "inputs": {"key": "key ${{ secrets.TOKEN }}"}, "retry": {"max_retries": 1, "delay": 0}},
-)
+INPUTS = {"key": "key ${{ secrets.TOKEN }}"}
+SENDING = document("t>a", a={"tool": "test.send", "inputs": INPUTS, "retry": {"max_retries": 1, "delay": 0}})
 
 
 def execute(workflow):

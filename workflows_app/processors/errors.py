@@ -3,6 +3,7 @@
 from workflows_app.tools.errors import (
     NodeConfigurationError,
     NodeError,
+    NodeExecutionError,
     NodeInputError,
     NodeOutputError,
     NodeValidationError,
@@ -13,6 +14,7 @@ from workflows_app.tools.errors import (
 __all__ = [
     "NodeConfigurationError",
     "NodeError",
+    "NodeExecutionError",
     "NodeInputError",
     "NodeOutputError",
     "NodeValidationError",

@@ -10,7 +10,11 @@ from workflows_app.dag.wording import listed, quoted
 
 
 class NodeError(Exception):
-    """Base of the failures that a processor or a tool reports on purpose. Do not raise it directly."""
+    """Base of the failures that a processor or a tool reports on purpose. Do not raise it directly.
+
+    Its kinds: `NodeValidationError` (what goes in or comes out), `NodeConfigurationError`, `NodeTimeoutError` of the
+    engine, `NodeExecutionError` (the work).
+    """
 
     code: ClassVar[str] = "node_error"
     # Whether a retry policy may try again at all.
@@ -19,14 +23,18 @@ class NodeError(Exception):
     outcome_unknown: bool = False
 
 
-class Permanent(NodeError):
+class NodeExecutionError(NodeError):
+    """Base of failures of the work itself: the node was well configured and its data in order."""
+
+
+class Permanent(NodeExecutionError):
     """Raised by a tool for a failure that no repetition mends: an order that was refused, an account that is closed."""
 
     code: ClassVar[str] = "permanent"
     retryable: ClassVar[bool] = False
 
 
-class Retryable(NodeError):
+class Retryable(NodeExecutionError):
     """Raised by a tool for a failure that may pass, with the seconds that the other side asked to wait.
 
     The node's retry policy decides whether there is another attempt; it comes no sooner than after `retry_after`.
@@ -96,7 +104,7 @@ class MissingPackage(NodeConfigurationError):
         )
 
 
-class ToolFailed(NodeError):
+class ToolFailed(NodeExecutionError):
     """Raised by `core.fail`, which does nothing else."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, override
 
-from workflows_app.tools.errors import NodeError
+from workflows_app.tools.errors import NodeExecutionError
 
 _MIB = 1024 * 1024
 # So many characters of what was printed last stand in an error's sentence.
@@ -65,7 +65,7 @@ class Processes:
 processes = Processes()
 
 
-class ProcessNotStarted(NodeError):
+class ProcessNotStarted(NodeExecutionError):
     """Raised when the system refuses another process."""
 
     code: ClassVar[str] = "process_not_started"
@@ -74,7 +74,7 @@ class ProcessNotStarted(NodeError):
         super().__init__(f"No process could be started for tool '{tool}': {error}.")
 
 
-class ProcessDied(NodeError):
+class ProcessDied(NodeExecutionError):
     """Raised when a process ended, or had to be ended, before it answered.
 
     Where the tool's own code had begun (`begun`), it may have had its effect.
