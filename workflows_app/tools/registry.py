@@ -59,7 +59,7 @@ class Tool:
     # With effect `checkable`: tells what became of an attempt.
     reconcile: Reconcile | None = None
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
 
