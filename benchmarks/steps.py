@@ -1,4 +1,4 @@
-"""What it costs to call a tool that does nothing: bare, by its name, through its processor, as an attempt of the engine."""
+"""What it costs to call a tool that does nothing: bare, by its name, and as an attempt of the engine."""
 
 import asyncio
 import statistics
@@ -63,7 +63,9 @@ async def _round() -> dict[str, float]:
     inputs = {"number": 1}
     step = {"key": "a", "type": "tool", "tool": "bench.nothing", "inputs": inputs, "effect": "none"}
     plan = Plan.from_json(
-        jsontext.dumps({"name": "bench", "nodes": [{"key": "t", "type": "trigger"}, step], "edges": [{"from": "t", "to": "a"}]})
+        jsontext.dumps(
+            {"name": "bench", "nodes": [{"key": "t", "type": "trigger"}, step], "edges": [{"from": "t", "to": "a"}]}
+        )
     )
     loop = asyncio.get_running_loop()
     ports = ports_for(loop)
