@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from workflows_app.dag import functions, jsontext, syntax
+from workflows_app.dag import forms, functions, jsontext, syntax
 from workflows_app.dag import operations as ops
-from workflows_app.dag.evaluation import Code, Frame, Generate, generator, item_of, key_of, or_null, read_name
+from workflows_app.dag.evaluation import Code, Frame, Generate, generator, item_of, key_of, read_name
 from workflows_app.dag.operations import MAX_DEPTH, Budget, ExpressionSyntaxError
 
 
@@ -45,7 +45,9 @@ class Compiler:
         self.references: list[Reference] = []
         self.bound: frozenset[str] = frozenset()
         self.guarded = False
+        # Inside a comprehension, or inside of what is computed anew for every item of a list.
         self.comprehending = False
+        self.repeating = False
 
     def code(self, node: ast.AST, depth: int) -> Code:
         if depth > MAX_DEPTH:
@@ -263,12 +265,12 @@ class Compiler:
         name = self.checked_name(node.func.id, node.func)
         if node.keywords:
             raise ExpressionSyntaxError(f"{name}() takes no named arguments.", position=self.position(node))
-        if name in functions.SPECIAL_FUNCTIONS:
-            return self.special_call(name, node, depth)
-        if name not in functions.FUNCTIONS:
-            raise self.unknown_function(name, node)
+        if name not in functions.FUNCTIONS and name not in functions.SPECIAL_FUNCTIONS:
+            raise ExpressionSyntaxError(functions.unknown(name), position=self.position(node))
         if (problem := functions.wrong_count(name, len(node.args))) is not None:
             raise ExpressionSyntaxError(problem, position=self.position(node))
+        if name in functions.SPECIAL_FUNCTIONS:
+            return forms.code_of(self, name, node, depth)
         if name in functions.OF_GENERATORS and isinstance(node.args[0], ast.GeneratorExp) and len(node.args) == 1:
             return self.call_of_generator(name, node.args[0], depth)
         arguments = [self.code(argument, depth) for argument in node.args]
@@ -292,32 +294,6 @@ class Compiler:
 
         return decide
 
-    def unknown_function(self, name: str, node: ast.Call) -> ExpressionSyntaxError:
-        return ExpressionSyntaxError(functions.unknown(name), position=self.position(node))
-
-    def special_call(self, name: str, node: ast.Call, depth: int) -> Code:
-        least, _most = functions.SPECIAL_FUNCTIONS[name]
-        if len(node.args) != least:
-            many = "argument" if least == 1 else "arguments"
-            raise ExpressionSyntaxError(
-                f"{name}() takes {least} {many}, not {len(node.args)}.", position=self.position(node)
-            )
-        if name == "now":
-            return self.spending(lambda frame: ops.utc(frame.scope.now))
-        outer, self.guarded = self.guarded, True
-        value = self.code(node.args[0], depth)
-        self.guarded = outer
-        if name == "has":
-            return self.spending(lambda frame: or_null(value, frame) is not None)
-        fallback = self.code(node.args[1], depth)
-
-        def default(frame: Frame) -> object:
-            frame.budget.spend(1)
-            found = or_null(value, frame)
-            return fallback(frame) if found is None else found
-
-        return default
-
     def list_comprehension(self, node: ast.ListComp, depth: int) -> Code:
         generate = self.comprehension(node, depth)
         return lambda frame: list(generate(frame))
@@ -332,7 +308,7 @@ class Compiler:
         raise ExpressionSyntaxError(reason, position=self.position(node))
 
     def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp, depth: int) -> Generate:
-        if self.comprehending or len(node.generators) != 1:
+        if self.comprehending or self.repeating or len(node.generators) != 1:
             raise ExpressionSyntaxError(
                 "A comprehension has one `for`, and no comprehension inside.", position=self.position(node)
             )
@@ -342,12 +318,18 @@ class Compiler:
         self.comprehending = True
         source = self.code(clause.iter, depth)
         names = self.targets(clause.target)
-        outer = self.bound
-        self.bound |= set(names)
-        conditions = [self.code(condition, depth) for condition in clause.ifs]
-        item = self.item(node, depth)
-        self.comprehending, self.bound = False, outer
+        conditions, item = self.repeated(
+            lambda: ([self.code(condition, depth) for condition in clause.ifs], self.item(node, depth)), names
+        )
+        self.comprehending = False
         return generator(names, (source, self.text(clause.iter)), conditions, item)
+
+    def repeated[T](self, compile_: Callable[[], T], names: tuple[str, ...]) -> T:
+        """Compile what is computed anew for every item, under these names."""
+        outer, self.bound, self.repeating = self.bound, self.bound | set(names), True
+        compiled = compile_()
+        self.bound, self.repeating = outer, False
+        return compiled
 
     def item(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp, depth: int) -> Code:
         if not isinstance(node, ast.DictComp):

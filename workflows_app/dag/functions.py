@@ -1,6 +1,5 @@
 """The functions of the expression language. Each takes its arguments and the budget, and nothing else."""
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, DecimalException
@@ -9,7 +8,19 @@ from itertools import pairwise
 from typing import Any, cast
 
 from workflows_app.dag import jsontext
-from workflows_app.dag.jsontext import MAX_DIGITS
+from workflows_app.dag.conversions import (
+    as_bool,
+    as_decimal,
+    as_int,
+    as_str,
+    as_time,
+    number_of,
+    read_json,
+    text_of,
+    whole,
+    write_json,
+)
+from workflows_app.dag.evaluation import item_of
 from workflows_app.dag.operations import (
     MAX_TEXT,
     NUMBERS,
@@ -22,7 +33,6 @@ from workflows_app.dag.operations import (
     is_too_long,
     kind_of,
     order,
-    plain,
     quoted,
     shortened,
     to_decimal,
@@ -45,7 +55,7 @@ def call(name: str, arguments: list[object], budget: Budget) -> object:
 
 def wrong_count(name: str, count: int) -> str | None:
     """What is wrong with the number of arguments; a sentence, or None."""
-    _, least, most = FUNCTIONS[name]
+    least, most = SPECIAL_FUNCTIONS[name] if name in SPECIAL_FUNCTIONS else FUNCTIONS[name][1:]
     if least <= count <= most:
         return None
     expected = str(least) if least == most else f"{least} to {most}"
@@ -108,17 +118,45 @@ def _sum(arguments: list[Any], budget: Budget) -> object:
     return total
 
 
+def _avg(arguments: list[Any], budget: Budget) -> object:
+    items = _list("avg", arguments[0], budget)
+    if not items:
+        raise ExpressionError("avg() of an empty list: use default() for what it should be.")
+    for item in items:
+        if not is_number(item):
+            raise ExpressionError(f"avg() takes numbers, not {kind_of(item)}.")
+    return binary("/", _sum(arguments, budget), len(items), budget)
+
+
+def _column(arguments: list[Any], budget: Budget) -> object:
+    """What stands at a dotted path in every item; a number in it counts the items of a list from 0."""
+    items = _list("column", arguments[0], budget)
+    steps = text_of("column", arguments[1], budget).split(".")
+    budget.spend(len(items) * len(steps))
+    return [_at(steps, item, f"items[{position}]") for position, item in enumerate(items)]
+
+
+def _at(steps: list[str], item: object, path: str) -> object:
+    value = item
+    for step in steps:
+        if type(value) is list and step.isascii() and step.isdecimal() and len(step) < 10:
+            value, path = item_of(cast("object", value), int(step), path), f"{path}[{step}]"
+        else:
+            value, path = item_of(cast("object", value), step, path), f"{path}.{step}"
+    return value
+
+
 def _abs(arguments: list[Any], _budget: Budget) -> object:
-    return NUMBERS.abs(value) if isinstance(value := _number("abs", arguments[0]), Decimal) else abs(value)
+    return NUMBERS.abs(value) if isinstance(value := number_of("abs", arguments[0]), Decimal) else abs(value)
 
 
 def _round(arguments: list[Any], _budget: Budget) -> object:
-    value = _number("round", arguments[0])
+    value = number_of("round", arguments[0])
     places = arguments[1] if len(arguments) > 1 else 0
     if type(places) is not int or not -jsontext.MAX_EXPONENT <= places <= jsontext.MAX_DIGITS:
         raise ExpressionError("round() takes a whole number of places.")
     if len(arguments) == 1:
-        return value if isinstance(value, int) else _whole(value.to_integral_value(ROUND_HALF_EVEN))
+        return value if isinstance(value, int) else whole(value.to_integral_value(ROUND_HALF_EVEN))
     number = to_decimal(value)
     try:
         rounded = number.quantize(Decimal(1).scaleb(-places), context=NUMBERS)
@@ -129,13 +167,6 @@ def _round(arguments: list[Any], _budget: Budget) -> object:
         if isinstance(exponent, int) and -exponent <= places:
             return number
         raise LimitExceeded(f"round() to {places} places has more than 64 digits.") from None
-
-
-def _whole(number: Decimal) -> int:
-    """Towards zero. Checked before the conversion, which takes time and space for a high exponent."""
-    if number.adjusted() > 77:
-        raise LimitExceeded("The result is an integer of more than 256 bits.")
-    return int(number)
 
 
 def _any(arguments: list[Any], budget: Budget) -> object:
@@ -159,108 +190,20 @@ def _sorted(arguments: list[Any], budget: Budget) -> object:
 
 
 def _lower(arguments: list[Any], budget: Budget) -> object:
-    return _text("lower", arguments[0], budget).lower()
+    return text_of("lower", arguments[0], budget).lower()
 
 
 def _upper(arguments: list[Any], budget: Budget) -> object:
-    return _text("upper", arguments[0], budget).upper()
-
-
-def to_text(value: object, budget: Budget) -> str:
-    """Text as it is, Decimals without an exponent, times in RFC 3339, the rest as JSON."""
-    match value:
-        case str():
-            return str(value)
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case Decimal():
-            # A zero may have any exponent: it must not become a text of that length.
-            return f"{value:f}" if value or -MAX_DIGITS <= value.adjusted() <= 0 else "0"
-        case datetime():
-            return jsontext.rfc3339(value)
-        case _:
-            copy = plain(value, budget)
-            _spend_on_all(copy, budget)
-            try:
-                return jsontext.dumps(copy)
-            except jsontext.JsonError as error:
-                raise ExpressionError(f"The value has no text: {error}") from None
-
-
-def _str(arguments: list[Any], budget: Budget) -> object:
-    return to_text(arguments[0], budget)
-
-
-def _spend_on_all(value: object, budget: Budget) -> None:
-    """A value is written whole, with all that is inside."""
-    budget.spend_on(value)
-    if isinstance(value, list):
-        for item in cast("list[object]", value):
-            if isinstance(item, (str, list, dict)):
-                _spend_on_all(cast("object", item), budget)
-    elif isinstance(value, dict):
-        for key, item in cast("dict[str, object]", value).items():
-            budget.spend_on(key)
-            _spend_on_all(item, budget)
-
-
-def _int(arguments: list[Any], _budget: Budget) -> object:
-    """Towards zero, as Python's; as there, text with a fraction or an exponent is no integer."""
-    value = arguments[0]
-    number = _parsed("int", value) if isinstance(value, str) else _number("int", value)
-    if isinstance(number, int):
-        return number
-    if isinstance(value, str):
-        raise ExpressionError(f"int() does not read {quoted(value)}: convert it with int(decimal(x)).")
-    return _whole(number)
-
-
-def _decimal(arguments: list[Any], _budget: Budget) -> object:
-    value = arguments[0]
-    if isinstance(value, str):
-        value = _parsed("decimal", value)
-    return to_decimal(_number("decimal", value))
-
-
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-
-
-def _parsed(name: str, text: str) -> int | Decimal:
-    spelling = text.strip()
-    if len(spelling) > 400 or not _NUMBER.fullmatch(spelling):
-        raise ExpressionError(f"{name}() does not read {quoted(text)} as a number.")
-    try:
-        if spelling.lstrip("+-").isdigit():
-            return int(spelling)
-        return jsontext.number(spelling)
-    except jsontext.JsonError as error:
-        raise LimitExceeded(str(error)) from None
-
-
-def _number(name: str, value: object) -> int | Decimal:
-    if not is_number(value):
-        raise ExpressionError(f"{name}() needs a number, not {kind_of(value)}.")
-    return cast("int | Decimal", value)
-
-
-def _text(name: str, value: object, budget: Budget) -> str:
-    if not isinstance(value, str):
-        raise ExpressionError(f"{name}() needs text, not {kind_of(value)}.")
-    budget.spend_on(value)
-    return value
+    return text_of("upper", arguments[0], budget).upper()
 
 
 def _startswith(arguments: list[Any], budget: Budget) -> object:
-    text, part = (_text("startswith", value, budget) for value in arguments)
+    text, part = (text_of("startswith", value, budget) for value in arguments)
     return text.startswith(part)
 
 
 def _endswith(arguments: list[Any], budget: Budget) -> object:
-    text, part = (_text("endswith", value, budget) for value in arguments)
+    text, part = (text_of("endswith", value, budget) for value in arguments)
     return text.endswith(part)
 
 
@@ -270,7 +213,7 @@ def _contains(arguments: list[Any], budget: Budget) -> object:
 
 def _matches(arguments: list[Any], budget: Budget) -> object:
     """Whether the pattern is found anywhere in the text; RE2, which takes linear time."""
-    text, pattern = (_text("matches", value, budget) for value in arguments)
+    text, pattern = (text_of("matches", value, budget) for value in arguments)
     budget.spend(_STEPS_PER_PATTERN + len(pattern))
     if is_too_long(text):
         raise LimitExceeded(f"matches() searches text of at most {MAX_TEXT} bytes.")
@@ -285,24 +228,7 @@ def _matches(arguments: list[Any], budget: Budget) -> object:
     return compiled.search(text) is not None
 
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d))?", re.ASCII)
-
-
-def _date(arguments: list[Any], budget: Budget) -> object:
-    value = arguments[0]
-    if isinstance(value, datetime):
-        return utc(value)
-    text = _text("date", value, budget)
-    try:
-        moment = utc(datetime.fromisoformat(text.upper())) if _DATE.fullmatch(text) else None
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None:
-        raise ExpressionError(f"date() does not read {quoted(text)}: write 2026-01-02 or 2026-01-02T03:04:05Z.")
-    return moment
-
-
-# Name: function, least and most arguments. `default`, `has` and `now` are the interpreter's own.
+# Name: function, least and most arguments.
 FUNCTIONS: dict[str, tuple[Function, int, int]] = {
     "len": (_len, 1, 1),
     "min": (_extreme("min", "<"), 1, 100),
@@ -315,15 +241,29 @@ FUNCTIONS: dict[str, tuple[Function, int, int]] = {
     "sorted": (_sorted, 1, 1),
     "lower": (_lower, 1, 1),
     "upper": (_upper, 1, 1),
-    "str": (_str, 1, 1),
-    "int": (_int, 1, 1),
-    "decimal": (_decimal, 1, 1),
+    "str": (as_str, 1, 2),
+    "int": (as_int, 1, 1),
+    "decimal": (as_decimal, 1, 1),
     "startswith": (_startswith, 2, 2),
     "endswith": (_endswith, 2, 2),
     "contains": (_contains, 2, 2),
     "matches": (_matches, 2, 2),
-    "date": (_date, 1, 1),
+    "date": (as_time, 1, 2),
+    "bool": (as_bool, 1, 1),
+    "from_json": (read_json, 1, 1),
+    "to_json": (write_json, 1, 1),
+    "avg": (_avg, 1, 1),
+    "column": (_column, 2, 2),
 }
 # Take a comprehension without brackets.
-OF_GENERATORS = frozenset({"min", "max", "sum", "any", "all", "sorted"})
-SPECIAL_FUNCTIONS = {"default": (2, 2), "has": (1, 1), "now": (0, 0)}
+OF_GENERATORS = frozenset({"min", "max", "sum", "avg", "any", "all", "sorted"})
+# Least and most arguments of those that evaluate their arguments themselves.
+SPECIAL_FUNCTIONS = {
+    "default": (2, 2),
+    "has": (1, 1),
+    "now": (0, 0),
+    "select": (2, 2),
+    "filter": (2, 2),
+    "sort": (2, 3),
+    "group_by": (2, 2),
+}

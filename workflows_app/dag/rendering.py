@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from workflows_app.dag.conversions import to_text
 from workflows_app.dag.evaluation import remembered
 from workflows_app.dag.expressions import (
     Expression,
@@ -13,7 +14,6 @@ from workflows_app.dag.expressions import (
     Scope,
     compile_expression,
 )
-from workflows_app.dag.functions import to_text
 from workflows_app.dag.operations import MAX_TEXT, Budget, LimitExceeded, is_too_long
 from workflows_app.dag.results import ResultCopy
 from workflows_app.dag.types import JsonValue

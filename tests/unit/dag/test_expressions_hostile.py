@@ -78,7 +78,13 @@ PYTHON = [
     "[1 for true in [1]]", "[1 for () in [1]]", "{'a': 1}.a()", "len.__call__([1])", "(len)([1], 2)",
     "(len if 1 else max)([1])", "[len][0]([1])", "len([1])()", "{'f': len}.f([1])", "matches", "now.__self__",
     "date.today()", "str.format('a')", "decimal('1').as_tuple()", "now().year", "now().__class__",
-    "input.text.upper", "1 .real", "(1).real", "1.5.real",
+    "input.text.upper", "1 .real", "(1).real", "1.5.real", "select([canary], item.__class__)",
+    "select([canary], item())", "filter([canary], item.x)", "sort([canary], item)", "group_by([canary], item)",
+    "select([1], lambda: item)", "select([1], [x for x in [item]])", "select([1], select([1], item))",
+    "[select([1], item) for x in [1]]", "select([1], item for item in [1])", "column([canary], '__class__')",
+    "column([canary], 'x')", "from_json(canary)", "bool(canary)", "date(canary, '%Y-%m-%d')", "str(now(), canary)",
+    "str(now(), '%c')", "date('a', '%(year)s')", "select", "select.__self__", "(select)([1])", "select(*[1], 1)",
+    "sort([1], item, reverse=true)", "item", "item.__class__", "select([1], __item)",
 ]  # fmt: skip
 
 
@@ -165,7 +171,18 @@ COSTLY = [
     "[" * 2000, "((" * 300 + "))" * 300, "-" * 2000 + "1", "not " * 500 + "1", "1" * 2000, "x" * 2049,
     "'" + "\\" * 2000, "\"\\" * 1000, "lambda " * 300, "x if " * 400, "{" * 500 + "}" * 500, "1," * 1000,
     "f(" * 600 + ")" * 600, "[x for x in " * 100 + "[]" + "]" * 100, "0." + "0" * 2000 + "1", "1e" + "9" * 500,
-    "a[" * 600 + "]" * 600,
+    "a[" * 600 + "]" * 600, "select(rows, item)", "filter(rows, false)", "sort(few, rows)", "sort(rows, -item)",
+    "group_by(rows, 1)", "group_by(few, rows)", "select(few, str(few))", "select(few, text + text)",
+    "sort(select(few, text + 'x'), item)", "group_by([text] + few + few, text)", "sort(few, text)",
+    "select(select(select(select(few, [item]), [item]), [item]), item in few)", "select(few, [item, few, few])",
+    "select(few, " + "[" * 40 + "item" + "]" * 40 + ") == select(few, item)", "select(few, rows)",
+    "filter(few, lower(text) == 'x')", "select(few, default(item.a, item in few))", "column(rows, 'a.b')",
+    "column(few, '" + "a." * 900 + "a')", "column(deep, '" + "0." * 45 + "0')", "avg(rows)", "to_json(rows)",
+    "to_json([text, text])", "[to_json(few) for x in few]", "from_json(text)", "from_json(long)", "bool(long)",
+    "from_json('" + "[" * 500 + "')", "from_json('" + "[" * 500 + "]" * 500 + "')", "from_json('1e999')",
+    "from_json('" + "9" * 100 + "')", "date(long, '%Y-%m-%d')", "date('x', text)", "str(now(), text)",
+    "[from_json('[1,2,3,4]') == few for x in few]",
+    "select(" * 45 + "few" + ", item)" * 45, "select(few, select(few, item))", "sort(few, item, text)",
 ]  # fmt: skip
 
 
@@ -219,12 +236,14 @@ def test_the_steps_are_counted_and_not_the_time() -> None:
 
 TERMS = [
     "a", "rows", "text", "obj", "obj.k", "t", "null", "true", "0", "1", "-1", "2.5", "1e300", "1e-300", "'a'", "''",
-    "[]", "{}", "x", "gone", "9" * 70, "now()", "'2024-01-01'", "'('", "r'\\d'",
+    "[]", "{}", "x", "item", "item.k", "'k'", "'%Y-%m-%d'", "'desc'", "gone", "9" * 70, "now()", "'2024-01-01'", "'('",
+    "r'\\d'",
 ]  # fmt: skip
 ATOMS = st.sampled_from(TERMS)
 FUNCTIONS = (
     "len min max sum abs round any all sorted lower upper str int decimal "
-    "startswith endswith contains matches default has now date"
+    "startswith endswith contains matches default has now date "
+    "bool from_json to_json avg column select filter sort group_by"
 ).split()
 OPERATORS = "+ - * / // % < <= > >= == != in and or ** is &".split()
 GRAMMAR = st.recursive(

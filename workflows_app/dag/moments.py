@@ -1,0 +1,67 @@
+"""Times as a pattern spells them: `%d.%m.%Y`. Six directives, all numbers, the same on every machine."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+MAX_PATTERN = 100
+# Directive: the argument of `datetime`, and its digits.
+_PARTS = {
+    "Y": ("year", 4),
+    "m": ("month", 2),
+    "d": ("day", 2),
+    "H": ("hour", 2),
+    "M": ("minute", 2),
+    "S": ("second", 2),
+}
+_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
+
+
+class PatternError(ValueError):
+    """Raised for a pattern that cannot be used; a phrase that says why."""
+
+
+def write(moment: datetime, pattern: str) -> str:
+    """A time in UTC as text. Raises `PatternError`."""
+    return "".join(
+        f"{getattr(moment, _PARTS[piece][0]):0{_PARTS[piece][1]}}" if directive else piece
+        for piece, directive in _pieces(pattern)
+    )
+
+
+def read(text: str, pattern: str) -> datetime:
+    """A time in UTC, midnight where the pattern has no time of day. Raises `PatternError`, or `ValueError`."""
+    names: list[str] = []
+    expression = ""
+    for piece, directive in _pieces(pattern):
+        if directive:
+            name, digits = _PARTS[piece]
+            names.append(name)
+            expression += rf"(\d{{{digits}}})"
+        else:
+            expression += re.escape(piece)
+    if len(set(names)) < len(names) or not {"year", "month", "day"} <= set(names):
+        raise PatternError("it must have %Y, %m and %d, and each directive once")
+    found = re.fullmatch(expression, text, re.ASCII)
+    if found is None:
+        raise ValueError
+    parts = {name: int(digits) for name, digits in zip(names, found.groups(), strict=True)}
+    return datetime(
+        parts["year"], parts["month"], parts["day"],
+        parts.get("hour", 0), parts.get("minute", 0), parts.get("second", 0), tzinfo=UTC,
+    )  # fmt: skip
+
+
+def _pieces(pattern: str) -> Iterator[tuple[str, bool]]:
+    """Directives, and the text between them."""
+    if len(pattern) > MAX_PATTERN:
+        raise PatternError(f"it has more than {MAX_PATTERN} characters")
+    at = 0
+    for match in _DIRECTIVE.finditer(pattern):
+        yield pattern[at : match.start()], False
+        letter = match[1]
+        if letter != "%" and letter not in _PARTS:
+            raise PatternError(f"its directives are {', '.join(f'%{known}' for known in _PARTS)} and %%")
+        yield letter, letter != "%"
+        at = match.end()
+    yield pattern[at:], False
