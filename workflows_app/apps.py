@@ -1,6 +1,5 @@
 """The app of the definitions; it also finds the tools of every installed app."""
 
-from pathlib import Path
 from typing import override
 
 from django.apps import AppConfig
@@ -19,17 +18,12 @@ class WorkflowsConfig(AppConfig):
         from workflows_app.checks import register_checks  # noqa: PLC0415 - apps must be loaded first
         from workflows_app.conf import workflow_settings  # noqa: PLC0415
         from workflows_app.services.logins import watch_logins  # noqa: PLC0415
-        from workflows_app.tools import market, threads  # noqa: PLC0415
+        from workflows_app.tools import threads  # noqa: PLC0415
+        from workflows_app.tools.market import sources  # noqa: PLC0415
 
         register_checks()
         watch_logins()
-        bundled = market.data_path
-
-        def data_path() -> Path:
-            configured = workflow_settings().market_data
-            return bundled() if configured is None else configured
-
-        market.data_path = data_path
+        sources.current = lambda: sources.source_of(workflow_settings().market_source)
         # A synchronous tool may use the ORM: its thread's connection is given back like a request's.
         threads.pool.after_call = close_old_connections
         threads.pool.at_end = connections.close_all

@@ -10,6 +10,8 @@ from django.core.checks import CheckMessage, Error, register
 from workflows_app.conf import workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.services.vault import NEW_KEY, is_key
+from workflows_app.tools.market.sources import SourceSettingError, source_of
+from workflows_app.tools.market.tables import CsvSource
 
 POSITIVE_NUMBERS = (
     "MAX_BODY_BYTES",
@@ -22,14 +24,30 @@ POSITIVE_NUMBERS = (
 )
 
 
-def check_market_data(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+def check_market_source(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     del app_configs
-    path = workflow_settings().market_data
-    if path is None or path.is_file():
+    configured = getattr(settings, "PASTETRADER", {})
+    given = [name for name in ("MARKET_SOURCE", "MARKET_DATA") if configured.get(name)]
+    if len(given) > 1:
+        return [
+            Error(
+                "PASTETRADER has both MARKET_SOURCE and MARKET_DATA.",
+                hint="MARKET_DATA names a CSV file for short: leave one of them out.",
+                id="pastetrader.E001",
+            )
+        ]
+    try:
+        source = source_of(workflow_settings().market_source)
+    except SourceSettingError as error:
+        hint = "Say {'csv': path} or {'http': {...}} as docs/market.md describes, or leave the setting out."
+        return [
+            Error(f"PASTETRADER['MARKET_SOURCE'] names no source of prices. {error}", hint=hint, id="pastetrader.E001")
+        ]
+    if not isinstance(source, CsvSource) or source.path.is_file():
         return []
     return [
         Error(
-            f"PASTETRADER['MARKET_DATA'] is {path}, which is not a file.",
+            f"PASTETRADER['{given[0]}'] is {source.path}, which is not a file.",
             hint="Name a CSV file with the columns Ticker, Date and Close, or leave the setting out.",
             id="pastetrader.E001",
         )
@@ -129,6 +147,6 @@ def check_has_credential_key(app_configs: Any, **_kwargs: Any) -> Sequence[Check
 def register_checks() -> None:
     _ = register(check_credential_keys)
     _ = register(check_has_credential_key, deploy=True)
-    _ = register(check_market_data)
+    _ = register(check_market_source)
     _ = register(check_demo)
     _ = register(check_sizes)

@@ -12,8 +12,8 @@ from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowSettings:
-    # A CSV file with the columns Ticker, Date and Close for `market.prices`; None: the bundled one.
-    market_data: Path | None
+    # Where `market.prices` gets its prices from, as the setting says it; None: the bundled file.
+    market_source: object
     # A folder of documents that a user without workflows is offered; None: nothing is offered.
     demo: Path | None
     # The largest workflow.
@@ -34,7 +34,7 @@ def workflow_settings() -> WorkflowSettings:
     market_data = configured.get("MARKET_DATA")
     demo = configured.get("DEMO")
     return WorkflowSettings(
-        market_data=Path(market_data) if market_data else None,
+        market_source={"csv": market_data} if market_data else configured.get("MARKET_SOURCE"),
         demo=Path(demo) if demo else None,
         sizes=Sizes(
             nodes=int(configured.get("MAX_NODES", DEFAULT_SIZES.nodes)),

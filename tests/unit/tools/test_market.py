@@ -1,15 +1,19 @@
 import csv
 import os
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from workflows_app import tools
+from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonObject
-from workflows_app.tools import ToolContext, market
-from workflows_app.tools.errors import MissingPackage, NodeInputError
+from workflows_app.tools import ToolContext
+from workflows_app.tools.errors import NodeInputError
+from workflows_app.tools.market import sources
+from workflows_app.tools.market.errors import PricesUnreadable, UnknownSymbol
+from workflows_app.tools.market.tables import CsvSource
 from workflows_app.tools.registry import registry
 
 
@@ -26,7 +30,7 @@ def prices_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
     def write(text: str) -> Path:
         path.write_text(text, encoding="utf-8")
-        monkeypatch.setattr(market, "data_path", lambda: path)
+        monkeypatch.setattr(sources, "current", lambda: CsvSource(path=path))
         return path
 
     return write
@@ -47,7 +51,6 @@ async def test_prices_end_with_the_day_until(context: ToolContext) -> None:
         result = await run("market.prices", {"symbol": "AAPL", "until": until}, context)
         assert result["dates"][-1] in ("2000-03-02", "2000-03-03")
         assert len(result["dates"]) == len(result["closes"]) == (3 if until == "2000-03-05" else 2)
-    assert (await run("market.prices", {"symbol": "AAPL", "until": "1999-12-31"}, context))["closes"] == []
 
 
 @pytest.mark.parametrize("until", ["soon", "2000-02-30", ""])
@@ -57,7 +60,7 @@ async def test_a_day_that_is_none_is_refused(context: ToolContext, until: str) -
 
 
 async def test_an_unknown_symbol_is_answered_with_the_known_ones(context: ToolContext) -> None:
-    with pytest.raises(market.UnknownSymbol, match="prices of 'XYZ': the symbols are AAPL, FB, GOOG, IBM and MSFT"):
+    with pytest.raises(UnknownSymbol, match="prices of 'XYZ': the symbols are AAPL, FB, GOOG, IBM and MSFT"):
         await run("market.prices", {"symbol": "XYZ"}, context)
 
 
@@ -74,6 +77,7 @@ async def test_prices_come_from_the_file_that_the_application_names(
     result = await run("market.prices", {"symbol": "ACME"}, context)
     assert result == {
         "symbol": "ACME", "closes": [Decimal("1.4"), Decimal("1.50")], "dates": ["2020-01-02", "2020-01-03"],
+        "opens": [9, 9],
     }  # fmt: skip
 
 
@@ -99,81 +103,59 @@ async def test_a_file_that_changed_is_read_again_and_one_that_did_not_is_not(
         ("Ticker,Date,Close\nACME,today,1\n", r"Line 2 of prices\.csv is no price"),
         ("Ticker,Date,Close\nACME,2020-01-02,NaN\n", r"Line 2 of prices\.csv is no price"),
         ("Ticker,Date,Close\nACME,2020-01-02\n", r"Line 2 of prices\.csv is no price"),
+        ("Ticker,Date,Close\nACME,2020-01-02,1_0\n", r"Line 2 of prices\.csv is no price"),
+        ("Ticker,Date,Close,High\nACME,2020-01-02,1,\n", "needs an ISO date and a number for High and Close"),
+        ("Ticker,Date,Close\nA,2020-01-02,1\nA,2020-01-02,2\n", r"has two lines for 'A' on 2020-01-02: remove one"),
     ],
 )
 async def test_a_file_that_holds_no_prices_is_refused(
     context: ToolContext, prices_in: Callable[[str], Path], text: str, told: str
 ) -> None:
     prices_in(text)
-    with pytest.raises(market.PricesUnreadable, match=told):
+    with pytest.raises(PricesUnreadable, match=told):
         await run("market.prices", {"symbol": "ACME"}, context)
 
 
 async def test_a_missing_file_is_named(context: ToolContext, prices_in: Callable[[str], Path]) -> None:
     prices_in("").unlink()
-    with pytest.raises(market.PricesUnreadable, match=r"prices in prices\.csv cannot be read"):
+    with pytest.raises(PricesUnreadable, match=r"prices in prices\.csv cannot be read"):
         await run("market.prices", {"symbol": "ACME"}, context)
 
 
-@pytest.mark.parametrize(
-    ("symbol", "begins"), [("AAPL", "32.778"), ("GOOG", "67.525"), ("IBM", "57.187"), ("MSFT", "56.007")]
-)
-async def test_the_last_rsi_of_the_bundled_closes(context: ToolContext, symbol: str, begins: str) -> None:
-    closes = (await run("market.prices", {"symbol": symbol}, context))["closes"]
-    result = await run("market.rsi", {"closes": closes}, context)
-    assert list(result) == ["value"]
-    assert type(result["value"]) is float
-    assert str(result["value"]).startswith(begins)
-    # Unrounded: as many digits as a float has.
-    assert len(str(result["value"])) > 12
+async def test_prices_begin_with_the_day_since(context: ToolContext, prices_in: Callable[[str], Path]) -> None:
+    prices_in("Ticker,Date,Close\nACME,2020-01-02,2\nACME,2020-01-03,3\nACME,2020-01-06,6\n")
+    for since, until, closes in (
+        ("2020-01-03", None, [3, 6]), ("2020-01-04", None, [6]), ("2020-01-07", None, []), (None, "2020-01-05", [2, 3]),
+        ("2020-01-03", "2020-01-03", [3]), ("2020-01-04T09:00:00Z", "2020-01-05", []),
+    ):  # fmt: skip
+        result = await run("market.prices", {"symbol": "ACME", "since": since, "until": until}, context)
+        assert (result["closes"], len(result["dates"])) == (closes, len(closes))
+    with pytest.raises(NodeInputError, match=r"'since' of tool 'market\.prices' is after 'until'"):
+        await run("market.prices", {"symbol": "ACME", "since": "2020-01-04", "until": "2020-01-03"}, context)
 
 
-async def test_the_rsi_is_wilders(context: ToolContext) -> None:
-    closes = [Decimal(text) for text in ("44", "44.25", "44.5", "43.75", "44.65", "45.12", "45.61", "46.03", "45.83")]
-    gain = loss = Decimal(0)
-    for day in range(1, 5):
-        change = closes[day] - closes[day - 1]
-        gain, loss = gain + max(change, Decimal(0)) / 4, loss + max(-change, Decimal(0)) / 4
-    for day in range(5, 9):
-        change = closes[day] - closes[day - 1]
-        gain, loss = (3 * gain + max(change, Decimal(0))) / 4, (3 * loss + max(-change, Decimal(0))) / 4
-    result = await run("market.rsi", {"closes": closes, "period": 4}, context)
-    assert result["value"] == pytest.approx(float(100 * gain / (gain + loss)), rel=1e-12)
-
-
-async def test_the_rsi_says_how_many_closes_it_needs(context: ToolContext) -> None:
-    with pytest.raises(market.TooFewCloses, match="over 14 days needs at least 15 closes, but there are 14"):
-        await run("market.rsi", {"closes": [1] * 14}, context)
-    assert (await run("market.rsi", {"closes": list(range(1, 16))}, context))["value"] == 100.0
-
-
-@pytest.mark.parametrize("period", [1, 0, -3, 100_001])
-async def test_the_rsi_refuses_a_period_that_it_cannot_take(context: ToolContext, period: int) -> None:
-    with pytest.raises(NodeInputError, match=f"'period' of tool 'market.rsi' is {period}: use a number of days"):
-        await run("market.rsi", {"closes": [1, 2, 3], "period": period}, context)
-
-
-async def test_the_rsi_without_ta_lib_says_what_to_install(
-    context: ToolContext, monkeypatch: pytest.MonkeyPatch
+async def test_a_file_with_whole_bars_gives_every_column(
+    context: ToolContext, prices_in: Callable[[str], Path]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "talib", None)
-    with pytest.raises(MissingPackage, match="Install the extra `trading`: `uv sync --extra trading`") as caught:
-        await run("market.rsi", {"closes": list(range(20))}, context)
-    assert not caught.value.retryable
+    prices_in("Ticker,Date,Open,High,Low,Close,Volume,Adj Close\nACME,2020-01-02,1.10,2,.5,1.50,100,x\n")
+    result = await run("market.prices", {"symbol": "ACME"}, context)
+    assert jsontext.dumps(result) == (
+        '{"symbol":"ACME","closes":[1.50],"dates":["2020-01-02"],'
+        '"opens":[1.10],"highs":[2],"lows":[0.5],"volumes":[100]}'
+    )
 
 
-def test_the_schemas_of_the_rsi() -> None:
-    info = registry.catalogue()["market.rsi"]
-    assert info.input_schema == {
-        "type": "object",
-        "properties": {
-            "closes": {"type": "array", "items": {"type": "number"}},
-            "period": {"type": "integer", "default": 14},
-        },
-        "required": ["closes"],
-        "additionalProperties": False,
-    }
-    assert info.output_schema == {"type": "object", "properties": {"value": {"type": "number"}}, "required": ["value"]}
+async def test_a_symbol_without_prices_up_to_the_day_is_not_known_on_it(context: ToolContext) -> None:
+    with pytest.raises(UnknownSymbol, match="no prices of 'FB' up to 2003-01-02: the symbols are AAPL, IBM and MSFT"):
+        await run("market.prices", {"symbol": "FB", "until": "2003-01-02"}, context)
+    with pytest.raises(UnknownSymbol, match="no prices of 'XYZ' up to 2003-01-02: the symbols are AAPL, IBM and MSFT"):
+        await run("market.prices", {"symbol": "XYZ", "until": "2003-01-02"}, context)
+
+
+async def test_of_many_symbols_some_are_named(context: ToolContext, prices_in: Callable[[str], Path]) -> None:
+    prices_in("Ticker,Date,Close\n" + "".join(f"S{number:03},2020-01-02,1\n" for number in range(500)))
+    with pytest.raises(UnknownSymbol, match="S008, S009 and 490 more"):
+        await run("market.prices", {"symbol": "XYZ"}, context)
 
 
 def test_the_schemas_of_the_prices() -> None:
@@ -181,12 +163,14 @@ def test_the_schemas_of_the_prices() -> None:
     assert info.input_schema["properties"] == {
         "symbol": {"type": "string"},
         "until": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+        "since": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
     }
+    assert info.output_schema["required"] == ["symbol", "closes", "dates"]
     assert info.output_schema["properties"]["closes"] == {"type": "array", "items": {"type": "number"}}
 
 
 def test_the_bundled_prices_have_three_columns_and_their_attribution() -> None:
-    data = Path(market.__file__).parent / "data"
+    data = Path(tools.__file__).parent / "data"
     with (data / "closes.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["Ticker", "Date", "Close"]
