@@ -22,6 +22,10 @@ from workflows_app.dag.operations import (
     utc,
 )
 
+# So many characters of JSON may be an item.
+_JSON_PER_STEP = 16
+_STEPS_PER_PATTERN = 10
+
 
 def number_of(name: str, value: object) -> int | Decimal:
     if not is_number(value):
@@ -68,6 +72,7 @@ def as_str(arguments: list[Any], budget: Budget) -> object:
     if len(arguments) == 1:
         return to_text(arguments[0], budget)
     value, pattern = arguments
+    budget.spend(_STEPS_PER_PATTERN)
     if not isinstance(value, datetime):
         raise ExpressionError(f"str() with a pattern writes times, not {kind_of(value)}: make one with date().")
     try:
@@ -85,6 +90,7 @@ def read_json(arguments: list[Any], budget: Budget) -> object:
     text = text_of("from_json", arguments[0], budget)
     if is_too_long(text):
         raise LimitExceeded(f"from_json() reads text of at most {MAX_TEXT} bytes.")
+    budget.spend(len(text) // _JSON_PER_STEP)
     try:
         return jsontext.loads(text)
     except jsontext.JsonError as error:
@@ -170,6 +176,7 @@ def as_time(arguments: list[Any], budget: Budget) -> object:
         return utc(value)
     text = text_of("date", value, budget)
     if len(arguments) > 1:
+        budget.spend(_STEPS_PER_PATTERN)
         return _time_as(text, text_of("date", arguments[1], budget))
     try:
         moment = utc(datetime.fromisoformat(text.upper())) if _DATE.fullmatch(text) else None

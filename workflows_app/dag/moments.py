@@ -1,8 +1,8 @@
 """Times as a pattern spells them: `%d.%m.%Y`. Six directives, all numbers, the same on every machine."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 MAX_PATTERN = 100
 # Directive: the argument of `datetime`, and its digits.
@@ -31,18 +31,8 @@ def write(moment: datetime, pattern: str) -> str:
 
 def read(text: str, pattern: str) -> datetime:
     """A time in UTC, midnight where the pattern has no time of day. Raises `PatternError`, or `ValueError`."""
-    names: list[str] = []
-    expression = ""
-    for piece, directive in _pieces(pattern):
-        if directive:
-            name, digits = _PARTS[piece]
-            names.append(name)
-            expression += rf"(\d{{{digits}}})"
-        else:
-            expression += re.escape(piece)
-    if len(set(names)) < len(names) or not {"year", "month", "day"} <= set(names):
-        raise PatternError("it must have %Y, %m and %d, and each directive once")
-    found = re.fullmatch(expression, text, re.ASCII)
+    expression, names = _reader(pattern)
+    found = expression.fullmatch(text)
     if found is None:
         raise ValueError
     parts = {name: int(digits) for name, digits in zip(names, found.groups(), strict=True)}
@@ -52,16 +42,27 @@ def read(text: str, pattern: str) -> datetime:
     )  # fmt: skip
 
 
-def _pieces(pattern: str) -> Iterator[tuple[str, bool]]:
+@lru_cache(maxsize=64)
+def _reader(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """What finds the digits, and what they are. Every part has a fixed length: nothing is tried twice."""
+    names = tuple(_PARTS[piece][0] for piece, directive in _pieces(pattern) if directive)
+    if len(set(names)) < len(names) or not {"year", "month", "day"} <= set(names):
+        raise PatternError("it must have %Y, %m and %d, and each directive once")
+    parts = (rf"(\d{{{_PARTS[piece][1]}}})" if directive else re.escape(piece) for piece, directive in _pieces(pattern))
+    return re.compile("".join(parts), re.ASCII), names
+
+
+@lru_cache(maxsize=64)
+def _pieces(pattern: str) -> tuple[tuple[str, bool], ...]:
     """Directives, and the text between them."""
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"it has more than {MAX_PATTERN} characters")
+    pieces: list[tuple[str, bool]] = []
     at = 0
     for match in _DIRECTIVE.finditer(pattern):
-        yield pattern[at : match.start()], False
         letter = match[1]
         if letter != "%" and letter not in _PARTS:
             raise PatternError(f"its directives are {', '.join(f'%{known}' for known in _PARTS)} and %%")
-        yield letter, letter != "%"
+        pieces += [(pattern[at : match.start()], False), (letter, letter != "%")]
         at = match.end()
-    yield pattern[at:], False
+    return (*pieces, (pattern[at:], False))

@@ -24,6 +24,7 @@ _ORDERED = ("a number", "text", "a time")
 _DIRECTIONS = {"asc": False, "desc": True}
 # An integer has up to 78 digits.
 _EXACT = Context(prec=100)
+_STEPS_PER_NUMBER = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,7 @@ def _group_by(form: Form, frame: Frame) -> object:
         if isinstance(key, str):
             identity = (True, str(key))
         elif is_number(key):
+            frame.budget.spend(_STEPS_PER_NUMBER)
             identity = (False, _canonical(cast("int | Decimal", key)))
         else:
             raise ExpressionError(
@@ -115,7 +117,13 @@ def _group_by(form: Form, frame: Frame) -> object:
 
 def _canonical(number: int | Decimal) -> str:
     """The same text for equal numbers. Their own hashes are no secret: rows could be made to collide."""
-    return "0" if not number else f"{Decimal(number).normalize(_EXACT):E}"
+    if isinstance(number, Decimal) and number:
+        number = number.normalize(_EXACT)
+        exponent = number.as_tuple().exponent
+        assert isinstance(exponent, int)
+        if exponent < 0 or number.adjusted() >= _EXACT.prec:
+            return f"{number:E}"
+    return str(int(number))
 
 
 FORMS: dict[str, Callable[[Form, Frame], object]] = {

@@ -385,3 +385,18 @@ def test_schemas_that_refer_to_themselves_are_read_to_an_end(schema):
         chain(node("o", output_schema=schema), node("p", tool="prices", inputs={"symbol": "${{ nodes.o.v }}"}))
     )
     assert found == []
+
+
+def test_the_row_of_a_collection_form_is_its_own_name_and_what_it_reads_is_checked():
+    good = "${{ select(sort(input.rows, item.x), item.y + vars.fee) }}"
+    assert codes(workflow([adapter("a", good)], [edge("start", "a")], variables={"fee": 1})) == []
+    assert "There is no name 'item' here" in only(chain(adapter("a", "${{ item.x }}"))).message
+    wrong = chain(adapter("a", "${{ filter(nodes.b.rows, item.x > vars.gone) }}"))
+    assert codes(wrong) == ["UNKNOWN_REFERENCE", "UNKNOWN_VARIABLE"]
+    assert codes(chain(adapter("a", "${{ select(item, item) }}"))) == ["UNKNOWN_REFERENCE"]
+
+
+def test_a_form_that_is_misused_is_no_expression():
+    problem = only(chain(adapter("a", {"x": "${{ select(input.rows, filter(item.rows, true)) }}"})))
+    assert (problem.code, problem.field) == ("INVALID_EXPRESSION", "output.x")
+    assert "take one step after the other" in problem.message
