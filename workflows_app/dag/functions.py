@@ -39,6 +39,7 @@ from workflows_app.dag.operations import (
     utc,
     within_bounds,
 )
+from workflows_app.dag.paths import index_of
 from workflows_app.dag.patterns import PatternError, matcher
 
 # A pattern must be ready and must be searched for within a few milliseconds.
@@ -139,8 +140,8 @@ def _column(arguments: list[Any], budget: Budget) -> object:
 def _at(steps: list[str], item: object, path: str) -> object:
     value = item
     for step in steps:
-        if type(value) is list and step.isascii() and step.isdecimal() and len(step) < 10:
-            value, path = item_of(cast("object", value), int(step), path), f"{path}[{step}]"
+        if type(value) is list and (index := index_of(step)) is not None:
+            value, path = item_of(cast("object", value), index, path), f"{path}[{step}]"
         else:
             value, path = item_of(cast("object", value), step, path), f"{path}.{step}"
     return value

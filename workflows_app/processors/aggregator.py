@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import cast
 
+from workflows_app.dag.paths import index_of
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey, Strategy
 from workflows_app.processors import inputs
 from workflows_app.processors.base import NodeCall, Prepared, Unchecked
@@ -42,8 +43,8 @@ def _at(field: str, output: JsonValue, node: NodeKey) -> JsonValue:
     for part in field.split("."):
         if isinstance(value, dict) and part in value:
             value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
+        elif isinstance(value, list) and (index := index_of(part)) is not None and index < len(value):
+            value = value[index]
         else:
             raise NodeInputError(
                 f"The output of node '{node}' has no field '{field}': name a path that every output has."

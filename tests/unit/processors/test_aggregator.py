@@ -150,6 +150,12 @@ async def test_an_output_without_the_field_is_an_error_that_names_node_and_path(
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("step", ["1", "9" * 5000, "\u0660", "-1", " 0", ""])
+async def test_a_step_that_counts_no_item_is_an_error_like_any_other(aggregate: Aggregate, step: str) -> None:
+    with pytest.raises(NodeInputError, match="output of node 'a' has no field 'rows"):
+        await aggregate("list", [{"rows": [1]}], f"rows.{step}")
+
+
 async def test_on_record_as_its_input_are_the_outputs_by_node(call_of: MakeCall) -> None:
     call = call_of(NodeType.AGGREGATOR, strategy=Strategy.SUM, arrived={"a": {"v": 1}, "b": 2})
     assert PROCESSORS[NodeType.AGGREGATOR].pre_process(call).input == {"a": {"v": 1}, "b": 2}

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, cast
 from urllib.parse import quote
 
+from workflows_app.dag.paths import index_of
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.errors import NodeConfigurationError, NodeInputError
@@ -115,8 +116,8 @@ def _at(path: str, value: JsonValue) -> JsonValue:
     for part in path.split(".") if path else ():
         if isinstance(value, dict):
             value = value.get(part)
-        elif isinstance(value, list) and part.isascii() and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
+        elif isinstance(value, list) and (index := index_of(part)) is not None and index < len(value):
+            value = value[index]
         else:
             return None
     return value
