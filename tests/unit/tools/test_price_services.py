@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -11,13 +12,16 @@ import pytest
 from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools import ToolContext
-from workflows_app.tools.errors import NodeConfigurationError, NodeInputError
+from workflows_app.tools.errors import NodeConfigurationError, NodeError, NodeInputError
 from workflows_app.tools.market import services, sources
 from workflows_app.tools.market.errors import PricesUnreadable, UnknownSymbol
 from workflows_app.tools.market.services import HttpSource
 from workflows_app.tools.market.sources import SourceSettingError, source_of
 from workflows_app.tools.market.tables import CsvSource
 from workflows_app.tools.registry import registry
+
+# What the application uses; most tests here have a plain client in its place.
+GUARDED = services.fetch_json
 
 
 class Service(ThreadingHTTPServer):
@@ -188,3 +192,23 @@ def test_settings_name_a_source() -> None:
 def test_settings_that_name_no_source_are_told_what_is_wrong(setting: object, told: str) -> None:
     with pytest.raises(SourceSettingError, match=told):
         source_of(setting)
+
+
+def test_the_service_is_called_by_the_guarded_client(
+    service: Service, context: ToolContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = pytest.importorskip("workflows_app.tools.http.limits")
+    addresses = pytest.importorskip("workflows_app.tools.http.addresses")
+    monkeypatch.setattr(services, "fetch_json", GUARDED)
+    monkeypatch.setenv("PRICES_TOKEN", "s3cr3t")
+    service.text = '[{"date": "2020-01-02", "close": 1.50}, {"date": "2020-01-03", "close": 2}]'
+    with pytest.raises(NodeError, match="not public") as caught:
+        prices(service, context, {"bearer_env": "PRICES_TOKEN"})
+    assert (type(caught.value).__name__, service.asked) == ("HttpForbidden", [])
+    # The control: the guard was what kept it from being called.
+    allowed = (addresses.AllowedHost.parse("127.0.0.1"),)
+    monkeypatch.setattr(limits.configured, "limits", replace(limits.configured.limits, allowed=allowed))
+    assert prices(service, context, {"bearer_env": "PRICES_TOKEN"}, symbol="A/B", until="2020-01-02") == (
+        '{"symbol":"A/B","closes":[1.50],"dates":["2020-01-02"]}'
+    )
+    assert service.asked == [("/daily/A%2FB?from=&until=2020-01-02", "Bearer s3cr3t")]
