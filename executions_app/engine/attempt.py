@@ -12,16 +12,13 @@ from executions_app.engine.failures import cancelled_at_work, describe, with_unk
 from executions_app.engine.states import Reason
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import NodePlan
-from workflows_app.dag.types import Effect, JsonValue
+from workflows_app.dag.types import Effect
 from workflows_app.processors.errors import NodeOutputError
-from workflows_app.tools.context import JournalWriter, Remains, note_progress
+from workflows_app.tools.context import Pace, Remains
 from workflows_app.tools.errors import AttemptEnded
 
 if TYPE_CHECKING:
     from workflows_app.tools.masking import Mask
-
-# How often the progress of one attempt goes to the journal.
-PROGRESS_SECONDS = 1.0
 
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False):
@@ -64,7 +61,7 @@ class Attempt:
     """
 
     __slots__ = (
-        "_finish", "_grace", "_loop", "_met", "_node", "_remains", "_signal", "_silent_until", "_task", "mask",
+        "_finish", "_grace", "_loop", "_met", "_node", "_pace", "_remains", "_signal", "_task", "mask",
     )  # fmt: skip
 
     # Tasks that were let go, kept from the garbage collector until they end.
@@ -77,8 +74,7 @@ class Attempt:
         self.mask: Mask | None = None
         self._loop = asyncio.get_running_loop()
         self._signal: asyncio.Future[_Signal] = self._loop.create_future()
-        # When its progress may be told again.
-        self._silent_until = 0.0
+        self._pace = Pace(self._loop.time)
         self._task: asyncio.Task[object] | None = None
         # What `interrupted` said.
         self._met = ""
@@ -91,14 +87,11 @@ class Attempt:
         """Told while a cancellation passes through the code: see `ToolContext.interrupted`."""
         self._met, self._remains = why, remains
 
-    def beat(self, progress: JsonValue, journal: JournalWriter) -> None:
+    def beat(self, tell: Callable[[], None] | None, is_last: bool) -> None:
         """From any thread; see `ToolContext.heartbeat`."""
         if self._signal.done() and self._signal.result() is not _Signal.DONE:
             raise AttemptEnded(self._node.key)
-        now = self._loop.time()
-        if progress is not None and now >= self._silent_until:
-            self._silent_until = now + PROGRESS_SECONDS
-            note_progress(progress, journal)
+        self._pace(tell, is_last)
 
     async def run(self, code: Coroutine[object, object, object], *, deadline: float) -> Outcome:
         loop = asyncio.get_running_loop()

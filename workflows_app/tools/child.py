@@ -213,7 +213,7 @@ def _context(request: _Request, answers: _Answers) -> "ToolContext":
     import time  # noqa: PLC0415 - read once; the engine's time comes from its event loop
 
     from workflows_app.dag import jsontext  # noqa: PLC0415 - the path is known only now
-    from workflows_app.tools.context import ToolContext  # noqa: PLC0415 - as above
+    from workflows_app.tools.context import Pace, ToolContext  # noqa: PLC0415 - as above
 
     given: dict[str, Any] = request["context"]
 
@@ -228,6 +228,8 @@ def _context(request: _Request, answers: _Answers) -> "ToolContext":
         number=given["number"],
         deadline=time.monotonic() + given["remaining"],
         journal=journal,
+        # The pipe holds what an output may have: a progress that is told without end would fill it.
+        beat=Pace(time.monotonic),
     )
 
 

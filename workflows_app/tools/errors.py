@@ -141,7 +141,7 @@ def kind_of(value: object) -> str:
 
 
 class AttemptEnded(Exception):
-    """Raised by `ToolContext.heartbeat` in code that goes on after its attempt has ended."""
+    """Raised by `ToolContext.heartbeat` and `progress` in code that goes on after its attempt has ended."""
 
     def __init__(self, node: str) -> None:
         super().__init__(f"The attempt of node '{node}' has ended: whatever this code returns is refused.")

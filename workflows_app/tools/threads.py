@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from typing import TYPE_CHECKING
 
-from workflows_app.tools.context import ToolContext
+if TYPE_CHECKING:
+    from workflows_app.tools.context import ToolContext
 
 DEFAULT_LIMIT = 32
 IDLE_SECONDS = 5.0
@@ -56,7 +58,7 @@ class ThreadPool:
         """How many of them still run code whose node has ended."""
         return len(self._overdue)
 
-    async def call(self, function: Callable[[], object], context: ToolContext) -> object:
+    async def call(self, function: Callable[[], object], context: "ToolContext") -> object:
         """Run a function in a thread with the caller's context variables, and wait for it.
 
         A cancelled caller gets its `CancelledError` at once; `context.interrupted` is told what becomes of the
@@ -70,7 +72,7 @@ class ThreadPool:
             self._let_go(work, context)
             raise
 
-    def _let_go(self, work: _Work, context: ToolContext) -> None:
+    def _let_go(self, work: _Work, context: "ToolContext") -> None:
         future = work[0]
         if future.cancel():
             with self._changed:

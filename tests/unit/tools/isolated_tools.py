@@ -126,3 +126,13 @@ def fails_oddly(how: str) -> None:
         "cancelled": lambda: asyncio.CancelledError("by itself"),
         "interrupt": lambda: KeyboardInterrupt("pressed"),
     }[how]()
+
+
+@tool("isolated.progress", effect="none", isolation="process")
+def progress(context: ToolContext) -> str:
+    """More lines than the pipe of the answers may hold, were they all sent."""
+    for done in range(200_000):
+        context.progress(done / 400_000, "In a process")
+        context.heartbeat(done)
+    context.progress(1, "In a process, done")
+    return "done"
