@@ -1,8 +1,10 @@
 """System checks of this app's settings."""
 
+import os
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from django.conf import settings
 from django.core import checks
@@ -75,6 +77,28 @@ def check_process_setup(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessa
     return found
 
 
+def check_shell_programs(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    configured: object = getattr(settings, "PASTETRADER", {}).get("SHELL_PROGRAMS") or {}
+    hint = "Map names to absolute paths, such as {'convert': '/usr/bin/convert'}, or leave the setting out."
+    if not isinstance(configured, Mapping):
+        return [Error(f"PASTETRADER['SHELL_PROGRAMS'] is {configured!r}.", hint=hint, id="pastetrader.E030")]
+    found: list[CheckMessage] = []
+    for name, path in cast("Mapping[object, object]", configured).items():
+        if not (isinstance(name, str) and name and isinstance(path, str | Path) and Path(path).is_absolute()):
+            sentence = f"PASTETRADER['SHELL_PROGRAMS'] has {name!r}: {path!r}."
+            found.append(Error(sentence, hint=hint, id="pastetrader.E030"))
+        elif not os.access(path, os.X_OK) or not Path(path).is_file():
+            found.append(
+                checks.Warning(
+                    f"PASTETRADER['SHELL_PROGRAMS'] names {path} as '{name}', which is no program here.",
+                    hint="Install it, or correct its path; nodes that run it fail until then.",
+                    id="pastetrader.W030",
+                )
+            )
+    return found
+
+
 def check_shared_parts(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     """For deployments: who takes PostgreSQL means several processes."""
     del app_configs
@@ -104,4 +128,5 @@ def register_checks() -> None:
     _ = register(check_limits)
     _ = register(check_lease)
     _ = register(check_process_setup)
+    _ = register(check_shell_programs)
     _ = register(check_shared_parts, deploy=True)

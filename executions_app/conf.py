@@ -1,5 +1,6 @@
 """The settings of this app: the `PASTETRADER` dict, read when needed and typed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -21,6 +22,8 @@ class ExecutionSettings:
     scan_seconds: float
     # What tools with a process of their own may use, and what is done there before they are loaded.
     processes: Processes
+    # The programs that `shell.run` may run: absolute paths by their names.
+    shell_programs: Mapping[str, str]
     # So many executions run at a time in a process that serves the site, or in a worker that is not told otherwise;
     # and whether a process that serves the site runs any.
     concurrency: int
@@ -56,6 +59,7 @@ def execution_settings() -> ExecutionSettings:
                 keep_environment=tuple(configured.get("PROCESS_ENVIRONMENT", ())),
             ),
         ),
+        shell_programs={str(name): str(path) for name, path in dict(configured.get("SHELL_PROGRAMS") or {}).items()},
         tool_threads=int(configured.get("TOOL_THREADS", DEFAULT_LIMIT)),
         lease_seconds=float(configured.get("LEASE_SECONDS", 30.0)),
         heartbeat_seconds=float(configured.get("HEARTBEAT_SECONDS", 8.0)),

@@ -34,7 +34,7 @@ from executions_app.recorder.writer import Run
 from workflows_app.dag.plan import Plan
 from workflows_app.processors.registry import PROCESSORS
 from workflows_app.services.compile import plan_by_id
-from workflows_app.tools import threads
+from workflows_app.tools import shell, threads
 from workflows_app.tools.process_limits import processes
 
 # So many engines may die of a run in a row, before it is taken for the cause.
@@ -201,6 +201,7 @@ def configure_tools(chosen: ExecutionSettings) -> None:
     """The settings may have been changed since the last run."""
     threads.pool.limit = chosen.tool_threads
     processes.limits, processes.setup = chosen.processes.limits, chosen.processes.setup
+    shell.programs.allowed = chosen.shell_programs
 
 
 def _problem(error: BaseException) -> dict[str, object]:

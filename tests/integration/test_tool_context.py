@@ -137,9 +137,9 @@ def test_an_effect_before_a_call_that_never_began_is_an_outcome_unknown(run, mon
 
     @tool("test.orders")
     async def orders(context: ToolContext) -> bool:
-        _ = asyncio.create_task(context.call_sync(go_on.wait, 30))
+        first = asyncio.create_task(context.call_sync(go_on.wait, 30))
         await asyncio.sleep(0)
-        return await context.call_sync(go_on.wait, 30)
+        return await context.call_sync(go_on.wait, 30) and await first
 
     error = run(tool="test.orders", timeout_seconds=0.1).node_results["a"].error
     assert "The outcome is unknown" in error["message"]

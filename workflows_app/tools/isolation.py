@@ -21,7 +21,14 @@ from workflows_app.dag.types import JsonValue
 from workflows_app.tools import child
 from workflows_app.tools.context import Remains, ToolContext
 from workflows_app.tools.errors import NodeOutputError
-from workflows_app.tools.process_limits import ChildSetup, Origin, ProcessDied, ProcessLimits, ProcessNotStarted
+from workflows_app.tools.process_limits import (
+    ChildSetup,
+    Origin,
+    ProcessDied,
+    ProcessLimits,
+    ProcessNotStarted,
+    how_it_ended,
+)
 from workflows_app.tools.raised_elsewhere import rebuilt
 
 # Without secrets: what programs need to find files, languages and the time zone, and Python to start.
@@ -333,12 +340,7 @@ class _Process:
         code = None if self._popen is None else self._popen.returncode
         if code is None:
             return "does not end"
-        if code >= 0:
-            return f"exited with code {code} before it answered"
-        number = -code
-        name = signal.Signals(number).name if number in set(signal.Signals) else "an unknown signal"
-        spent = ": its processor time was used up" if name == "SIGXCPU" else ""
-        return f"was killed by signal {number} ({name}){spent}"
+        return how_it_ended(code) if code < 0 else f"exited with code {code} before it answered"
 
     def _close(self) -> None:
         for descriptor in self._open:

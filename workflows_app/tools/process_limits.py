@@ -1,5 +1,6 @@
 """What a tool's own process may use and gets, and how it fails as a process."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, override
@@ -63,6 +64,16 @@ class Processes:
 
 
 processes = Processes()
+
+
+def how_it_ended(code: int) -> str:
+    """The return code of a process as a predicate; a negative one is a signal."""
+    if code >= 0:
+        return f"ended with code {code}"
+    number = -code
+    name = signal.Signals(number).name if number in set(signal.Signals) else "an unknown signal"
+    spent = ": its processor time was used up" if name == "SIGXCPU" else ""
+    return f"was killed by signal {number} ({name}){spent}"
 
 
 class ProcessNotStarted(NodeExecutionError):

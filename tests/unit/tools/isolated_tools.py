@@ -136,3 +136,29 @@ def progress(context: ToolContext) -> str:
         context.heartbeat(done)
     context.progress(1, "In a process, done")
     return "done"
+
+
+@tool("isolated.bomb", effect="none", isolation="process")
+def bomb(most: int) -> int:
+    """Fork up to so often, as fast as it goes; what is forked waits for its end."""
+    for number in range(most):
+        try:
+            pid = os.fork()
+        except OSError:
+            return number
+        if pid == 0:
+            time.sleep(600)
+            os._exit(0)
+    return most
+
+
+@tool("isolated.kills", effect="none", isolation="process")
+def kills(whom: str, path: str = os.devnull) -> str:
+    """Kill the own group or the server, and say who did it in a file."""
+    with open(path, "w") as file:  # noqa: PTH123 - quick
+        file.write(str(os.getpid()))
+    if whom == "group":
+        os.killpg(0, 9)
+    os.kill(os.getppid(), 9)
+    time.sleep(600)
+    return "killed"

@@ -1,0 +1,69 @@
+"""Programs as nodes of a run: the setting that allows them, and what their effect means."""
+
+import asyncio
+
+import pytest
+
+from executions_app.checks import check_shell_programs
+from executions_app.executor import WorkflowExecutor
+from tests.integration.conftest import document
+from workflows_app.tools import shell
+
+CONVERSION = {"tool": "shell.run", "inputs": {"program": "sh", "arguments": ["-c", "cat; exit 2"], "stdin": "text"}}
+
+
+@pytest.fixture
+def run(import_document, monkeypatch):
+    monkeypatch.setattr(shell.programs, "allowed", {})
+
+    def run_(**node):
+        workflow = import_document(document("t>a", a={**CONVERSION, **node}))
+        return asyncio.run(WorkflowExecutor().execute(workflow.id)).node_results["a"]
+
+    return run_
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_node_runs_a_program_that_the_settings_name_and_no_other(run, settings):
+    refused = run()
+    assert (refused.status, refused.error["code"]) == ("failed", "configuration")
+    assert "PASTETRADER['SHELL_PROGRAMS']" in refused.error_message
+    settings.PASTETRADER = {**settings.PASTETRADER, "SHELL_PROGRAMS": {"sh": "/bin/sh"}}
+    result = run(inputs={**CONVERSION["inputs"], "expect": [2]})
+    assert result.output_data == {"exit_code": 2, "stdout": "text", "stderr": ""}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_program_that_fails_is_tried_again_and_one_that_hangs_is_an_unknown_outcome_unless_the_node_says_more(
+    run, settings
+):
+    settings.PASTETRADER = {**settings.PASTETRADER, "SHELL_PROGRAMS": {"sh": "/bin/sh"}}
+    retry = {"max_retries": 1, "delay": 0}
+    failed = run(retry=retry)
+    assert (failed.error["code"], failed.error["type"], failed.retry_count) == ("program_failed", "ProgramFailed", 1)
+    hangs = {"program": "sh", "arguments": ["-c", "sleep 600"]}
+    hung = run(inputs=hangs, retry=retry, timeout_seconds=1)
+    assert (hung.reason, hung.retry_count) == ("timeout", 0)
+    # Where the machine is busy the program may not have begun by then; then there is nothing that is unknown.
+    assert "The outcome is unknown" in hung.error_message or "had not begun" in hung.error_message
+    assert run(inputs=hangs, retry=retry, timeout_seconds=0.3, effect="none").retry_count == 1
+
+
+@pytest.mark.parametrize(
+    ("programs", "ids"),
+    [
+        ({}, []),
+        (None, []),
+        ({"sh": "/bin/sh"}, []),
+        ({"gone": "/nowhere/gone", "sh": "/bin/sh"}, ["pastetrader.W030"]),
+        ({"folder": "/bin"}, ["pastetrader.W030"]),
+        ({"sh": "sh"}, ["pastetrader.E030"]),
+        ({"": "/bin/sh", 1: "/bin/sh", "sh": None}, ["pastetrader.E030"] * 3),
+        (["/bin/sh"], ["pastetrader.E030"]),
+    ],
+)
+def test_programs_that_mean_nothing_are_errors_and_those_that_are_missing_warnings(settings, programs, ids):
+    settings.PASTETRADER = {"SHELL_PROGRAMS": programs}
+    found = check_shell_programs(None)
+    assert [one.id for one in found] == ids
+    assert all(one.hint for one in found)
