@@ -1,4 +1,4 @@
-"""The app of the definitions; it also finds the tools of every installed app."""
+"""The app of the definitions; it also finds the tools of every installed app and of plug-ins."""
 
 from typing import override
 
@@ -15,7 +15,8 @@ class WorkflowsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from workflows_app.checks import register_checks  # noqa: PLC0415 - apps must be loaded first
+        from workflows_app import plugins  # noqa: PLC0415 - apps must be loaded first
+        from workflows_app.checks import register_checks  # noqa: PLC0415
         from workflows_app.conf import workflow_settings  # noqa: PLC0415
         from workflows_app.services.logins import watch_logins  # noqa: PLC0415
         from workflows_app.tools import threads  # noqa: PLC0415
@@ -28,3 +29,4 @@ class WorkflowsConfig(AppConfig):
         threads.pool.after_call = close_old_connections
         threads.pool.at_end = connections.close_all
         autodiscover_modules("tools")
+        plugins.load()

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from workflows_app import plugins
 from workflows_app.conf import workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.services.vault import NEW_KEY, is_key
@@ -65,6 +66,19 @@ def check_demo(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
             hint="Name a folder with workflow documents (*.yaml), or leave the setting out.",
             id="pastetrader.E007",
         )
+    ]
+
+
+def check_plugins(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    """Warnings: an error would keep every command from running, workers included."""
+    del app_configs
+    of_tools = "Nodes that use them fail as with any unknown tool. Mend the plug-in, or remove it."
+    of_processors = "Its nodes are refused until then. Mend the plug-in, or remove it."
+    return [
+        checks.Warning(problem.sentence, hint=of_tools, id="pastetrader.W031")
+        if problem.group == plugins.TOOLS
+        else checks.Warning(problem.sentence, hint=of_processors, id="pastetrader.W032")
+        for problem in plugins.problems
     ]
 
 
@@ -150,3 +164,4 @@ def register_checks() -> None:
     _ = register(check_market_source)
     _ = register(check_demo)
     _ = register(check_sizes)
+    _ = register(check_plugins)

@@ -12,13 +12,17 @@ from workflows_app.processors.condition import ConditionProcessor
 from workflows_app.processors.tool import ToolProcessor
 from workflows_app.processors.trigger import TriggerProcessor
 
-PROCESSORS: Mapping[NodeType, Processor] = MappingProxyType(
-    {
-        NodeType.TRIGGER: TriggerProcessor(),
-        NodeType.TOOL: ToolProcessor(),
-        NodeType.AGENT: AgentProcessor(),
-        NodeType.CONDITION: ConditionProcessor(),
-        NodeType.ADAPTER: AdapterProcessor(),
-        NodeType.AGGREGATOR: AggregatorProcessor(),
-    }
-)
+_processors: dict[NodeType, Processor] = {
+    NodeType.TRIGGER: TriggerProcessor(),
+    NodeType.TOOL: ToolProcessor(),
+    NodeType.AGENT: AgentProcessor(),
+    NodeType.CONDITION: ConditionProcessor(),
+    NodeType.ADAPTER: AdapterProcessor(),
+    NodeType.AGGREGATOR: AggregatorProcessor(),
+}
+PROCESSORS: Mapping[NodeType, Processor] = MappingProxyType(_processors)
+
+
+def replace(node_type: NodeType, processor: Processor) -> None:
+    """Give a node type another processor, for all runs of this process that begin from now on."""
+    _processors[node_type] = processor

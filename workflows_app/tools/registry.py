@@ -199,6 +199,17 @@ class Registry:
             self._tools.clear()
             self._tools.update(before)
 
+    @contextmanager
+    def whole(self) -> Generator[None]:
+        """Forget what is registered inside where it ends with an error."""
+        before = dict(self._tools)
+        try:
+            yield
+        except BaseException:
+            self._tools.clear()
+            self._tools.update(before)
+            raise
+
 
 class _Catalogue(Mapping[str, ToolInfo]):
     __slots__ = ("_tools",)
