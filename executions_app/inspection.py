@@ -8,7 +8,7 @@ from executions_app.engine.policy import backoff
 from executions_app.engine.states import NodeStatus
 from executions_app.models import NodeExecution, WorkflowExecution
 from executions_app.pictures import plan_of_execution
-from executions_app.queries import node_detail
+from executions_app.queries import node_detail, progress_json
 from workflows_app.dag.types import Jitter, NodeType
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ def inspection_json(execution: WorkflowExecution, key: str) -> dict[str, Any]:
     plan = plan_of_execution(execution)
     position = plan.index.get(shown["key"])
     node = plan.nodes[position] if position is not None else None
-    row = NodeExecution.objects.filter(execution=execution, key=key).values("due_at").get()
+    row = NodeExecution.objects.only("key", "status", "due_at").get(execution=execution, key=key, item=-1)
     return {
         **shown,
         "configuration": None if node is None else configuration_of(node),
         "retry": None
         if node is None
-        else _schedule(node, shown["retry_count"], row["due_at"] if shown["status"] == NodeStatus.PENDING else None),
+        else _schedule(node, shown["retry_count"], row.due_at if shown["status"] == NodeStatus.PENDING else None),
+        "progress": progress_json(execution, [row]).get(row.key),
         "downstream": _downstream(execution, key),
         "incoming": [] if position is None else [plan.edges[edge].source for edge in plan.incoming[position]],
         "outgoing": [] if position is None else [plan.edges[edge].target for edge in plan.outgoing[position]],

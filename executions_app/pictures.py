@@ -9,7 +9,7 @@ from django.db.models import Count
 
 from executions_app.engine.states import NodeStatus
 from executions_app.models import NodeAttempt, NodeExecution, WorkflowExecution
-from executions_app.queries import node_json
+from executions_app.queries import node_json, progress_json
 from workflows_app.dag.branching import EdgeState
 from workflows_app.dag.layout import layout
 from workflows_app.dag.plan import Plan
@@ -121,7 +121,12 @@ def counts_of(execution: WorkflowExecution) -> dict[str, int]:
 def table_of(execution: WorkflowExecution, most: int) -> list[dict[str, Any]]:
     """The first nodes, each as a row for people: without data, with the status that it is shown under."""
     nodes = NodeExecution.objects.filter(execution=execution).order_by("order").defer("input", "output", "traceback")
-    return [{**node_json(node, with_data=False), "shown": shown_status(node)} for node in nodes[:most]]
+    rows = list(nodes[:most])
+    progress = progress_json(execution, rows)
+    return [
+        {**node_json(node, with_data=False), "shown": shown_status(node), "progress": progress.get(node.key)}
+        for node in rows
+    ]
 
 
 def shown_status(node: NodeExecution) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Self
 
 from executions_app.engine.states import TERMINAL_EXECUTION
@@ -59,6 +60,14 @@ def entry_json(
         "level": level,
         "message": text,
     }
+
+
+def progress_in(data: Mapping[str, Any] | None, text: str) -> dict[str, Any] | None:
+    """How far the node of a log entry is with its work, `{fraction, text}`; None where the entry does not say it."""
+    fraction = (data or {}).get("progress")
+    if isinstance(fraction, int | Decimal) and not isinstance(fraction, bool) and 0 <= fraction <= 1:
+        return {"fraction": fraction, "text": text}
+    return None
 
 
 def message(kind: str, **fields: Any) -> str:

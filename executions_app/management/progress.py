@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from executions_app.live.events import Committed
+from executions_app.live.wire import progress_in
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -80,6 +81,8 @@ class LiveProgress:
     def observe(self, committed: Sequence[Committed]) -> None:
         for one in committed:
             row = self._rows.get(one.entry.node)
+            if row is not None and (told := progress_in(one.entry.data, one.entry.message)):
+                row.note = f"{told['fraction']:>4.0%} {told['text']}"
             if row is None or not one.entry.event.startswith("node."):
                 continue
             row.state = one.entry.event.removeprefix("node.")

@@ -15,9 +15,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.workflows import write_all
+from tests.browser.workflows import STEPS_TOOL, write_all
 from tests.eventually import eventually
 from tests.server import ROOT, serving
+from tests.unit.distributions import install
 
 CHROMIUM = Path("/usr/bin/chromium")
 # What a browser of its own would ask other hosts for.
@@ -57,11 +58,11 @@ class Site:
         assert response.is_success, response.text
         return response.json()
 
-    def start(self, name: str) -> str:
-        """Start a workflow; the address of the execution's page."""
+    def start(self, name: str, **data: Any) -> str:
+        """Start a workflow on this input; the address of the execution's page."""
         found = self.api("GET", "/workflows", params={"search": name})["items"]
         id_ = next(workflow["id"] for workflow in found if workflow["name"] == name)
-        execution = self.api("POST", f"/workflows/{id_}/execute", json={"input": {}})
+        execution = self.api("POST", f"/workflows/{id_}/execute", json={"input": data})
         return f"{self.url}/admin/executions_app/workflowexecution/{execution['id']}/change/"
 
     def ended(self, name: str) -> str:
@@ -99,6 +100,8 @@ def prepared(folder: Path, workflows: Sequence[Path]) -> Iterator[Prepared]:
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
         "SECRET_KEY": "of a test",
         "REDIS_URL": "",
+        # Where tools are installed that only these tests have.
+        "PYTHONPATH": str(folder),
     }
 
     def command(*arguments: str) -> str:
@@ -117,6 +120,7 @@ def prepared(folder: Path, workflows: Sequence[Path]) -> Iterator[Prepared]:
 def site(tmp_path_factory):
     """A server with the demo workflows and those of these tests."""
     folder = tmp_path_factory.mktemp("site")
+    install(folder, "steps", entry_points="[pastetrader.tools]\nsteps = site_steps", site_steps=STEPS_TOOL)
     workflows = [*sorted((ROOT / "demo").glob("*.yaml")), *write_all(folder)]
     with prepared(folder, workflows) as ready, serving(folder, ready.environment) as server:
         site = ready.at(server.url)

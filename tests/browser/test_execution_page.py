@@ -250,6 +250,62 @@ def test_without_scripts_there_is_a_table_and_the_log(open_context, site):
     expect(page.get_by_role("button", name="From the start")).to_be_visible()
 
 
+@pytest.fixture
+def steps(site, tmp_path):
+    """An execution whose node says of its progress what a test has it say; it ends with the test."""
+    path = tmp_path / "steps"
+
+    def say(text):
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").rename(path)
+
+    say("0.25 Loading prices")
+    say.address = site.start("steps", path=str(path))
+    yield say
+    say("1 Loaded")
+
+
+def test_the_progress_of_a_node_moves_in_the_table_and_beside_it_also_after_a_reload(page, site, steps):
+    look(page, steps.address, "table&node=load")
+    bar = page.get_by_role("progressbar", name="load")
+    row, beside = page.locator("#pt-table tr[data-key=load]"), page.locator("#pt-inspector")
+    for part, said in ((row, "Loading prices"), (beside, "Loading prices")):
+        expect(part).to_contain_text(said)
+    expect(bar).to_have_count(2)
+    tree = page.locator("#pt-inspector .pt-copy-all").first
+    tree.focus()
+    steps("0.7 Loading volumes")
+    expect(row).to_contain_text("Loading volumes")
+    expect(beside).to_contain_text("Loading volumes")
+    assert [one.evaluate("bar => bar.value") for one in bar.all()] == [0.7, 0.7]
+    # Who is in the inspector by keyboard stays there.
+    expect(tree).to_be_focused()
+    page.reload()
+    expect(row).to_contain_text("Loading volumes")
+    steps("1 Loaded")
+    expect(row).to_contain_text("completed")
+    expect(bar).to_have_count(0)
+
+
+def test_without_scripts_the_table_says_how_far_a_node_is(open_context, site, steps):
+    page = open_context(java_script_enabled=False).new_page()
+    page.goto(steps.address)
+    expect(page.locator("#pt-table tr[data-key=load]")).to_contain_text("Loading prices")
+    assert page.get_by_role("progressbar", name="load").get_attribute("value") == "0.25"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_while_a_node_is_at_work(open_context, site, steps, scheme, width):
+    page = open_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    ).new_page()
+    look(page, steps.address, "table&node=load")
+    expect(page.get_by_role("progressbar")).to_have_count(2)
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_on_a_phone_the_table_comes_first_and_the_graph_goes_down(open_context, site):
     page = open_context(viewport={"width": 390, "height": 800}, has_touch=True).new_page()
     look(page, site.ended("mixed"))

@@ -45,6 +45,33 @@ edges:
 """
 
 
+# It does what a file says: a line of a fraction and a text, until all is done.
+STEPS_TOOL = """
+import asyncio
+from pathlib import Path
+from workflows_app.tools import ToolContext, tool
+
+@tool("site.steps", effect="none")
+async def steps(context: ToolContext, path: str) -> str:
+    while True:
+        fraction, _, text = Path(path).read_text().partition(" ")
+        context.progress(float(fraction or 0), text)
+        if fraction == "1":
+            return text
+        await asyncio.sleep(0.05)
+"""
+STEPS = """
+name: steps
+nodes:
+  - {key: start, type: trigger}
+  - {key: load, type: tool, tool: site.steps, inputs: {path: "${{ input.path }}"}}
+  - {key: idle, type: tool, tool: core.set}
+edges:
+  - {from: start, to: load}
+  - {from: load, to: idle}
+"""
+
+
 def wide(name: str, columns: int, rows: int, seconds: float) -> str:
     """A grid of nodes that sleep, each column after the one before, with some edges across."""
     nodes: list[dict[str, Any]] = [{"key": "start", "type": "trigger"}]
@@ -91,6 +118,7 @@ def write_all(folder: Path) -> Sequence[Path]:
     texts = {
         "mixed": MIXED,
         "sleepy": SLEEPY,
+        "steps": STEPS,
         "many": wide("many", 16, 6, 0.25),
         "thousand": wide("thousand", 25, 40, 0),
     }

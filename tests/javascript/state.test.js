@@ -52,6 +52,23 @@ test("what changed is told, and nothing else", () => {
   assert.deepEqual([[...changes.nodes], changes.execution, changes.unsure], [["a"], false, false]);
 });
 
+test("a node at work says how far it is, until another attempt of it begins", () => {
+  const state = running(node("a"), node("b"));
+  const one = state.nodes.get("a");
+  const say = (progress, message = "Loading") => apply(state, [{ ...entry("log", { progress }, "a"), message }]);
+  apply(state, [entry("node.running", { attempt: 1 }, "a")]);
+  const changes = say(0.4);
+  assert.deepEqual([[...changes.nodes], [...changes.told]], [[], ["a"]]);
+  assert.deepEqual(one.progress, { fraction: 0.4, text: "Loading" });
+  for (const other of [2, -1, { done: 1 }, "soon", undefined]) assert.equal(say(other).told.size, 0);
+  assert.equal(one.progress.fraction, 0.4);
+  apply(state, [entry("node.retrying", { attempt: 1, retry_count: 1, delay_ms: 0, error: {} }, "a")]);
+  apply(state, [entry("node.running", { attempt: 2 }, "a")]);
+  assert.equal(one.progress, null);
+  apply(state, [entry("node.completed", {}, "a")]);
+  assert.equal(say(1).told.size, 0);
+});
+
 test("events that the state has already change nothing", () => {
   const state = running(node("a"));
   const first = entry("node.running", { attempt: 1 }, "a", 1);

@@ -71,6 +71,10 @@ export const mark = (state, picture = state) =>
 /** @param {import("./state.js").NodeState} node */
 export const nodeMark = (node) => mark(shown(node), pictureOf(node, shown(node)));
 
+/** How far a node is with its work, where it says so. @param {import("./state.js").NodeState} node */
+export const progressOf = (node) => node.status === "running" && node.progress && h("span", { class: "pt-progress" },
+  h("progress", { value: node.progress.fraction, "aria-label": node.name }), " ", node.progress.text);
+
 /** The time of day. @param {string | null | undefined} text */
 export const clock = (text) => (text ? CLOCK.format(new Date(text)) : "");
 

@@ -1,6 +1,6 @@
 // One node, with all that is known of it.
 
-import { clock, duration, h, icon, nodeMark, say, word } from "./dom.js";
+import { clock, duration, h, icon, nodeMark, progressOf, say, word } from "./dom.js";
 import { tree } from "./tree.js";
 
 /**
@@ -19,6 +19,7 @@ export function inspect(node, ports) {
   ].filter(([, value]) => value !== null && value !== false && value !== "" && (!Array.isArray(value) || value.length));
   return [
     h("header", {}, h("h2", { id: "pt-inspector-title" }, icon(node.type), " ", node.name), nodeMark(node), close),
+    h("p", { id: "pt-told" }, progressOf(node)),
     h("p", { class: "pt-tools" },
       h("button", { type: "button", class: "pt-button", click: () => ports.log(node.key) }, say("show_log")),
       h("button", { type: "button", class: "pt-button", click: () => ports.graph(node.key) }, say("show_graph"))),

@@ -1,6 +1,6 @@
 // The page of an execution: one stream, one state, and the views that show it.
 
-import { byId, duration, h, icon, loadSymbols, mark, pictureOf, say, throttled, word } from "./dom.js";
+import { byId, duration, h, icon, loadSymbols, mark, pictureOf, progressOf, say, throttled, word } from "./dom.js";
 import { Graph } from "./graph.js";
 import { inspect } from "./inspector.js";
 import { eventRow, Feed, logRow } from "./log.js";
@@ -19,7 +19,7 @@ const isNarrow = matchMedia("(max-width: 640px)");
 /** @type {import("./state.js").State | null} */
 let state = null;
 let tab = "", inspected = "", failure = "";
-const changed = /** @type {Set<string>} */ (new Set());
+const [changed, told] = [new Set(), new Set()].map((empty) => /** @type {Set<string>} */ (empty));
 
 /** Run what may fail, and say so. @param {() => Promise<any>} action */
 async function tried(action) {
@@ -46,6 +46,7 @@ const stream = new Stream({
     if (!state) return;
     const changes = apply(state, entries);
     for (const key of changes.nodes) changed.add(key);
+    for (const key of changes.told) told.add(key);
     const settled = [...changes.nodes].flatMap((key) => state?.nodes.get(key) ?? []).filter((node) => TERMINAL.has(node.status));
     if (settled.map((node) => graph.settle(node)).some(Boolean)) fetchEdges();
     if (changes.unsure) void stream.look();
@@ -92,9 +93,12 @@ function refresh() {
     frame = 0;
     if (!state) return;
     summarise();
-    update(changed);
+    update(new Set([...changed, ...told]));
+    const node = state.nodes.get(inspected);
+    // Where only its bar moves, nobody who reads the rest, or is in it by keyboard, is thrown out.
     if (changed.has(inspected)) reinspect();
-    changed.clear();
+    else if (node && told.has(inspected)) byId("pt-told")?.replaceChildren(progressOf(node) || "");
+    for (const shownNow of [changed, told]) shownNow.clear();
     announce();
   });
 }

@@ -5,11 +5,11 @@
  * @typedef {{code: string, message: string, type: string, node: string | null}} Failure
  * @typedef {{key: string, name: string, type: string, level: number, status: string, reason: string | null,
  *   retry_count: number, error: Failure | null, details: any, started_at: string | null, ended_at: string | null,
- *   due_at?: string | null, attempts?: Attempt[]}} NodeState
- * @typedef {{seq: number, event: string, node: string | null, at: string, data: any}} Entry
+ *   due_at?: string | null, attempts?: Attempt[], progress?: {fraction: number, text: string} | null}} NodeState
+ * @typedef {{seq: number, event: string, node: string | null, at: string, data: any, message?: string}} Entry
  * @typedef {{seq: number, execution: any}} Snapshot
  * @typedef {{seq: number, execution: any, nodes: Map<string, NodeState>, isCancelling: boolean}} State
- * @typedef {{nodes: Set<string>, execution: boolean, unsure: boolean}} Changes
+ * @typedef {{nodes: Set<string>, told: Set<string>, execution: boolean, unsure: boolean}} Changes
  */
 
 export const TERMINAL = new Set(["completed", "failed", "skipped", "cancelled"]);
@@ -34,11 +34,12 @@ export function stateOf(snapshot, before = null) {
  * Apply events in their order; those that the state has already change nothing.
  * @param {State} state
  * @param {Entry[]} entries
- * @returns {Changes} `unsure`: only a new snapshot tells where the execution stands now
+ * @returns {Changes} `unsure`: only a new snapshot tells where the execution stands now; `told`: nodes that are
+ *   where they were, and said how far they are with their work
  */
 export function apply(state, entries) {
   /** @type {Changes} */
-  const changes = { nodes: new Set(), execution: false, unsure: false };
+  const changes = { nodes: new Set(), told: new Set(), execution: false, unsure: false };
   for (const entry of entries) {
     if (entry.seq <= state.seq) continue;
     state.seq = entry.seq;
@@ -46,9 +47,9 @@ export function apply(state, entries) {
     if (subject === "execution") {
       changes.execution = true;
       changes.unsure = applyToExecution(state, word, entry) || changes.unsure;
-    } else if (subject === "node" && entry.node !== null) {
+    } else if (entry.node !== null) {
       const node = state.nodes.get(entry.node);
-      if (node && applyToNode(node, word, entry)) changes.nodes.add(node.key);
+      if (node && applyToNode(node, word, entry)) (subject === "node" ? changes.nodes : changes.told).add(node.key);
     }
   }
   return changes;
@@ -85,7 +86,7 @@ function applyToNode(node, word, entry) {
   if (word === "running") {
     node.status = "running";
     node.started_at ??= entry.at;
-    node.due_at = null;
+    node.due_at = node.progress = null;
     node.attempts ??= [];
     node.attempts.push({ number: data.attempt, outcome: "started", started_at: entry.at, ended_at: null });
   } else if (word === "retrying") {
@@ -101,6 +102,8 @@ function applyToNode(node, word, entry) {
     node.due_at = null;
     node.ended_at = entry.at;
     if (data.cause) node.details = { ...node.details, cause: data.cause };
+  } else if (word === undefined && data.progress >= 0 && data.progress <= 1) {
+    node.progress = { fraction: Number(data.progress), text: entry.message ?? "" };
   } else {
     return false;
   }

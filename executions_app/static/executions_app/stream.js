@@ -97,21 +97,13 @@ export class Stream {
     if (message.type === "hello") this.beat = message.heartbeat_s;
     this.listen();
     this.connected();
-    switch (message.type) {
-      case "snapshot":
-        this.take(message);
-        break;
-      case "events":
-        this.takeEvents(message.items);
-        break;
-      case "resync_required":
-        this.resume();
-        break;
-      case "heartbeat":
-      case "end":
-        if (this.seq === null || message.seq > this.seq) this.resume();
-        else if (message.type === "end") this.finish("ended");
-        break;
+    const { type } = message;
+    if (type === "snapshot") this.take(message);
+    else if (type === "events") this.takeEvents(message.items);
+    else if (type === "resync_required") this.resume();
+    else if (type === "heartbeat" || type === "end") {
+      if (this.seq === null || message.seq > this.seq) this.resume();
+      else if (type === "end") this.finish("ended");
     }
   }
 

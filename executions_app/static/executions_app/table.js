@@ -1,6 +1,6 @@
 // The nodes as a table: the server's rows are kept true, found, put in order, and joined by those that it left out.
 
-import { byId, clock, duration, h, icon, nodeMark, say, word } from "./dom.js";
+import { byId, clock, duration, h, icon, nodeMark, progressOf, say, word } from "./dom.js";
 import { lasted, shown } from "./state.js";
 
 /** @typedef {import("./state.js").State} State @typedef {import("./state.js").NodeState} NodeState */
@@ -53,7 +53,7 @@ export class Table {
   fill(row, node) {
     const [, , status, , retries, started, took] = row.cells;
     const note = node.error?.message ?? node.details?.cause ?? "";
-    status.replaceChildren(nodeMark(node), " ", h("span", { class: "pt-quiet" }, note.slice(0, 160)));
+    status.replaceChildren(nodeMark(node), " ", h("span", { class: "pt-quiet" }, progressOf(node) || note.slice(0, 160)));
     retries.textContent = node.retry_count ? String(node.retry_count) : "";
     started.textContent = clock(node.started_at).slice(0, 8);
     took.textContent = duration(node.ended_at ? lasted(node, 0) : null);
