@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn, cast
 
-from workflows_app.dag.types import JsonValue, NodeType
+from workflows_app.dag.types import NodeType
 from workflows_app.dag.wording import listed, quoted
 from workflows_app.processors import registry as processors
-from workflows_app.processors.base import NodeCall, Processor
+from workflows_app.processors.base import NodeCall, Prepared, Processor, Unchecked
 from workflows_app.processors.errors import NodeConfigurationError
 from workflows_app.tools.registry import Registry, registry
 
@@ -37,17 +37,17 @@ class Problem:
 problems: list[Problem] = []
 
 
-class RefusingProcessor:
+class RefusingProcessor(Unchecked):
     """Stands where a processor should that cannot: nothing else does the work of its nodes in its stead."""
 
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def prepare(self, call: NodeCall) -> JsonValue:
+    def pre_process(self, call: NodeCall) -> Prepared:
         """Raises `NodeConfigurationError`."""
         self._refuse(call)
 
-    async def process(self, call: NodeCall, prepared: JsonValue) -> object:
+    async def process(self, call: NodeCall, prepared: Prepared) -> object:
         """Raises `NodeConfigurationError`."""
         del prepared
         self._refuse(call)
@@ -108,13 +108,12 @@ def _processor(entries: list[EntryPoint]) -> Processor:
         processor = found() if isinstance(found, type) else None
     except (Exception, SystemExit) as error:
         raise _Unfit(f"The processor of {_origin(entry)} is missing: {_told(error)}") from error
-    if callable(getattr(processor, "prepare", None)) and inspect.iscoroutinefunction(
-        getattr(processor, "process", None)
-    ):
+    steps = [getattr(processor, name, None) for name in ("pre_process", "process", "post_process")]
+    if all(map(callable, steps)) and inspect.iscoroutinefunction(steps[1]):
         return cast(Processor, processor)
     raise _Unfit(
         f"The processor of {_origin(entry)} is no class of processors: "
-        + "name one with a method `prepare` and an async method `process`."
+        + "name one with the methods `pre_process`, `post_process` and the async `process`."
     )
 
 

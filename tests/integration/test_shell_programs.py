@@ -43,9 +43,10 @@ def test_a_program_that_fails_is_tried_again_and_one_that_hangs_is_an_unknown_ou
     assert (failed.error["code"], failed.error["type"], failed.retry_count) == ("program_failed", "ProgramFailed", 1)
     hangs = {"program": "sh", "arguments": ["-c", "sleep 600"]}
     hung = run(inputs=hangs, retry=retry, timeout_seconds=1)
-    assert (hung.reason, hung.retry_count) == ("timeout", 0)
+    assert hung.reason == "timeout"
     # Where the machine is busy the program may not have begun by then; then there is nothing that is unknown.
-    assert "The outcome is unknown" in hung.error_message or "had not begun" in hung.error_message
+    unknown = "The outcome is unknown" in hung.error_message
+    assert (hung.retry_count, unknown) == ((0, True) if "was killed" in hung.error_message else (1, False))
     assert run(inputs=hangs, retry=retry, timeout_seconds=0.3, effect="none").retry_count == 1
 
 

@@ -24,12 +24,14 @@ QUOTES = """
         return symbol.lower()
 """
 ECHO = """
-    class Echo:
-        def prepare(self, call):
-            return {"asked": call.node.prompt}
+    from workflows_app.processors.base import Prepared, Unchecked
+
+    class Echo(Unchecked):
+        def pre_process(self, call):
+            return Prepared(input={"asked": call.node.prompt})
 
         async def process(self, call, prepared):
-            return {"echo": prepared["asked"]}
+            return {"echo": prepared.input["asked"]}
 """
 
 
@@ -74,7 +76,9 @@ async def test_a_processor_of_a_distribution_takes_the_place_of_its_type(site):
     plugins.load()
     assert told() == []
     call = agent_call()
-    assert await PROCESSORS[NodeType.AGENT].process(call, PROCESSORS[NodeType.AGENT].prepare(call)) == {"echo": "hello"}
+    assert await PROCESSORS[NodeType.AGENT].process(call, PROCESSORS[NodeType.AGENT].pre_process(call)) == {
+        "echo": "hello"
+    }
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_broken_tools_are_missing_whole_and_the_sentence_names_the_distribution(
     [
         ("echo_agent:Nothing", "is missing: loading it failed with AttributeError"),
         ("nowhere_to_be_found:Echo", "is missing: loading it failed with ModuleNotFoundError"),
-        ("echo_agent:function", "is no class of processors: name one with a method `prepare`"),
+        ("echo_agent:function", "is no class of processors: name one with the methods `pre_process`"),
         ("echo_agent", "is no class of processors"),
         ("os:system", "is no class of processors"),
         ("echo_agent:Plain", "is no class of processors"),
@@ -123,7 +127,7 @@ async def test_what_is_no_processor_is_a_sentence_and_its_nodes_are_refused(site
     assert group == "pastetrader.processors"
     assert sentence.startswith(f"The processor of echo 1.0 (agent = {value}) {reason}")
     with pytest.raises(NodeConfigurationError, match=r"Nodes of type 'agent' cannot run: The processor of echo 1\.0"):
-        PROCESSORS[NodeType.AGENT].prepare(agent_call())
+        PROCESSORS[NodeType.AGENT].pre_process(agent_call())
 
 
 def test_a_type_that_no_node_has_is_a_sentence_that_lists_them(site):
@@ -146,4 +150,4 @@ def test_of_two_processors_for_one_type_none_is_chosen(site):
         "two 1.0 (agent = echo_agent:Echo): uninstall all but one."
     )
     with pytest.raises(NodeConfigurationError, match="more than one processor, one 1"):
-        PROCESSORS[NodeType.AGENT].prepare(replace(agent_call()))
+        PROCESSORS[NodeType.AGENT].pre_process(replace(agent_call()))
