@@ -8,10 +8,11 @@ surrogates, at most 200 levels.
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, DecimalException
 from enum import Enum
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any, cast
 from uuid import UUID
 
@@ -29,6 +30,10 @@ MAX_EXPONENT = 308
 # An integer of more than 256 bits has at least 78 digits.
 _LONG_NUMBER = re.compile(r"\d{78}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+# Modules of values that have a spelling, and nothing else that JSON could have of them.
+_WRITTEN_AS_TEXT = frozenset({"ipaddress", "pydantic.networks"})
 
 
 class JsonError(ValueError):
@@ -51,7 +56,8 @@ def clean(value: object) -> JsonValue:
     """A canonical copy of any value that has a JSON form.
 
     Floats become the Decimal of their shortest repr, tuples lists, enumerations their value, dates RFC 3339 text
-    in UTC, Pydantic models, dataclasses and structs objects. Raises `JsonError` with the path of what has none.
+    in UTC, paths and addresses text, dataclasses, structs and Pydantic models objects, these by their aliases.
+    Raises `JsonError` with the path of what has none.
     """
     return _clean(value, 0)
 
@@ -283,10 +289,10 @@ def _other(value: object, depth: int) -> JsonValue:
             return _integer(int(value))
         case datetime():
             return rfc3339(value)
-        case date():
+        case date() | time():
             return value.isoformat()
-        case UUID():
-            return str(value)
+        case UUID() | PurePath():
+            return _text(str(value))
         case dict():
             return _object(dict(cast("dict[object, object]", value)), depth + 1)
         case list() | tuple():
@@ -304,13 +310,17 @@ def _foreign(value: object, depth: int) -> JsonValue:
     """Values of libraries that are not imported here."""
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
-        return _clean(dump(mode="python"), depth)
+        return _clean(dump(mode="python", by_alias=True), depth)
+    if type(value).__module__ in _WRITTEN_AS_TEXT:
+        return _text(str(value))
     if type(value).__module__.partition(".")[0] == "numpy":
         to_list = getattr(value, "tolist", None)
         if callable(to_list):
             return _clean(to_list(), depth)
     if isinstance(value, (set, frozenset)):
         raise JsonError("A set is not JSON: return a list.")
+    if isinstance(value, timedelta):
+        raise JsonError("A span of time is not JSON: return its seconds.")
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise JsonError("Bytes are not JSON: return text, such as base64.")
     raise JsonError(f"A value of type {type(value).__name__} is not JSON: return an object, a list, text or a number.")

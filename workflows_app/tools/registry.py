@@ -309,8 +309,9 @@ def _one_of[E: StrEnum](kind: type[E], word: E | str, what: str, name: str) -> E
 
 
 def _dumped(result: object) -> object:
-    # A model can only come from a Pydantic that is loaded. Mode json would turn Decimals into text.
+    # A model can only come from a Pydantic that is loaded. Mode json would turn Decimals into text. By alias, as the
+    # schema of the output has it.
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(result, pydantic.BaseModel):
-        return cast("BaseModel", result).model_dump(mode="python")
+        return cast("BaseModel", result).model_dump(mode="python", by_alias=True)
     return result

@@ -172,6 +172,14 @@ class _ToolSchema(GenerateJsonSchema):
         return {"type": "number", **dict(_bounds(cast(dict[str, Any], cast(object, schema))))}
 
     @override
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        json_schema = super().enum_schema(schema)
+        values = [jsontext.clean(member) for member in schema["members"]]
+        if any(isinstance(value, Decimal) for value in values):
+            return {"enum": values}
+        return json_schema
+
+    @override
     def union_schema(self, schema: core_schema.UnionSchema) -> JsonSchemaValue:
         json_schema = super().union_schema(schema)
         members = json_schema.get("anyOf", [])
