@@ -1,13 +1,17 @@
 """Programs as nodes of a run: the setting that allows them, and what their effect means."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
 from executions_app.checks import check_shell_programs
 from executions_app.executor import WorkflowExecutor
+from executions_app.models import ExecutionLog, NodeAttempt
 from tests.integration.conftest import document
-from workflows_app.tools import shell
+from workflows_app.dag import jsontext
+from workflows_app.services.secrets import NewSecret, set_secret
+from workflows_app.tools import ToolContext, shell, tool
 
 CONVERSION = {"tool": "shell.run", "inputs": {"program": "sh", "arguments": ["-c", "cat; exit 2"], "stdin": "text"}}
 
@@ -68,3 +72,29 @@ def test_programs_that_mean_nothing_are_errors_and_those_that_are_missing_warnin
     found = check_shell_programs(None)
     assert [one.id for one in found] == ids
     assert all(one.hint for one in found)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_secret_that_a_program_or_a_progress_repeats_is_on_record_nowhere(import_document, owner, settings, tools):
+    settings.PASTETRADER = {**settings.PASTETRADER, "SHELL_PROGRAMS": {"sh": "/bin/sh"}}
+    set_secret(NewSecret(name="TOKEN", value="S3CR3T-f3c1a7d9"), owner)
+
+    @tool("test.tells", effect="none")
+    async def tells(context: ToolContext, key: str) -> str:
+        context.progress(0.5, f"With {key}")
+        context.heartbeat({"key": key})
+        return "told"
+
+    key = "${{ secrets.TOKEN }}"
+    program = {"program": "sh", "arguments": ["-c", "cat; cat /dev/stdin; echo $0 >&2; exit 3", key], "stdin": key}
+    nodes = {
+        "a": {"tool": "shell.run", "inputs": program},
+        "b": {"tool": "shell.run", "inputs": {**program, "expect": [3]}},
+        "c": {"tool": "test.tells", "inputs": {"key": key}},
+    }
+    result = asyncio.run(WorkflowExecutor().execute(import_document(document("t>a", "t>b", "t>c", **nodes)).id))
+    assert result.node_results["a"].error_message.endswith("Its last errors: ***")
+    assert result.node_results["b"].output_data == {"exit_code": 3, "stdout": "***", "stderr": "***\n"}
+    entries = [(log.message, log.data) for log in ExecutionLog.objects.all()]
+    assert ("With ***", {"progress": Decimal("0.5")}) in entries
+    assert "S3CR3T" not in jsontext.dumps([entries, [str(one.__dict__) for one in NodeAttempt.objects.all()]])

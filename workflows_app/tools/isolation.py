@@ -1,8 +1,8 @@
 """Tools in processes of their own, which can be killed: the parent's side; `child` is the other one.
 
-A fence against accidents, not a sandbox: the child can do what the server's user can do, also signal the server. What
-it has not is the server's environment and memory, and no way to outlive its call, its limits or the server. Processes
-that leave the child's process group (`setsid`) escape.
+A fence against accidents, not a sandbox: the child can do what the server's user can do, also signal the server and
+read of it what `/proc` shows. What it is not given is the server's environment and memory, nor a way to
+outlive its call, its limits or the server. Processes that leave the child's process group (`setsid`) escape.
 """
 
 import asyncio

@@ -19,7 +19,7 @@ from typing import IO, Any, ClassVar, TypedDict, cast
 from workflows_app.dag import jsontext
 from workflows_app.dag.wording import listed, quoted
 from workflows_app.tools.context import ToolContext
-from workflows_app.tools.errors import NodeConfigurationError, NodeError, NodeInputError, NodeOutputError
+from workflows_app.tools.errors import NodeConfigurationError, NodeExecutionError, NodeInputError, NodeOutputError
 from workflows_app.tools.process_limits import ChildSetup, Origin, how_it_ended, processes
 from workflows_app.tools.registry import tool
 
@@ -41,7 +41,7 @@ class Programs:
 programs = Programs()
 
 
-class ProgramFailed(NodeError):
+class ProgramFailed(NodeExecutionError):
     """Raised when a program ends with a code that was not expected, with the end of what it wrote as its error."""
 
     code: ClassVar[str] = "program_failed"
