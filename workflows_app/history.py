@@ -65,7 +65,9 @@ def document_from(workflow: Workflow, version: Version) -> JsonObject:
 
 def _as_written(node: JsonObject) -> JsonObject:
     name = node.get("tool")
-    if not isinstance(name, str) or name not in registry or node.get("effect") != registry.get(name).effect:
+    if not isinstance(name, str) or name not in registry:
+        return node
+    if node.get("effect") != registry.get(name).effect_of(node.get("inputs")):
         return node
     return {key: value for key, value in node.items() if key != "effect"}
 

@@ -38,15 +38,15 @@ def _check_tool(node: NodeOutline, catalogue: Catalogue, findings: Findings) -> 
     _check_tool_name(name, (*node.path, "tool"), catalogue, findings)
     if (tool := catalogue.get(name)) is None:
         return
-    effect = tool.effect
+    own = effect = tool.effect_of(node.body.get("inputs"))
     word = node.body.get("effect")
     if isinstance(word, str) and word in _EFFECTS:
         effect = _EFFECTS[word]
         if not tool.effects:
-            message = f"The tool {quoted(name)} decides about its effect, which is {tool.effect}: remove 'effect'."
+            message = f"The tool {quoted(name)} decides about its effect, which is {own}: remove 'effect'."
             findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "effect"))
-        elif effect is not tool.effect and effect not in tool.effects:
-            allowed = listed(sorted({str(tool.effect), *map(str, tool.effects)}))
+        elif effect not in {own, tool.effect, *tool.effects}:
+            allowed = listed(sorted({str(own), str(tool.effect), *map(str, tool.effects)}))
             message = f"The effect of the tool {quoted(name)} can be {allowed}, not {effect}."
             findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "effect"))
     _check_retry(node, effect, findings)

@@ -7,7 +7,7 @@ the validator, the engine, the models and the API, so that no list of words exis
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, cast
 
 type JsonValue = None | bool | int | Decimal | str | list[JsonValue] | dict[str, JsonValue]
 type JsonObject = dict[str, JsonValue]
@@ -113,6 +113,33 @@ class Jitter(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EffectRule:
+    """An effect that follows from how a node states one input of its tool.
+
+    It holds where the document has one of `values`, in capitals, as the input `name`, in whatever case, or leaves
+    that input out and `when_absent`. An expression is not known before it is rendered: for it the rule never holds.
+    """
+
+    name: str
+    values: frozenset[str]
+    effect: Effect
+    when_absent: bool = False
+
+    def effect_of(self, inputs: object, *, otherwise: Effect) -> Effect:
+        """The effect of a node with these `inputs` in its document."""
+        return self.effect if self._holds(inputs) else otherwise
+
+    def _holds(self, inputs: object) -> bool:
+        if not isinstance(inputs, dict):
+            return False
+        stated = cast("dict[str, object]", inputs)
+        if self.name not in stated:
+            return self.when_absent
+        word = stated[self.name]
+        return isinstance(word, str) and word.upper() in self.values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolInfo:
     """What a definition needs to know of a tool: the registry's entry without its code.
 
@@ -123,6 +150,12 @@ class ToolInfo:
     name: str
     effect: Effect
     effects: frozenset[Effect] = frozenset()
+    effect_rule: EffectRule | None = None
     input_schema: JsonObject
     output_schema: JsonObject
     active: bool = True
+
+    def effect_of(self, inputs: object) -> Effect:
+        """The effect of a node with these `inputs` in its document that states none."""
+        rule = self.effect_rule
+        return self.effect if rule is None else rule.effect_of(inputs, otherwise=self.effect)

@@ -23,7 +23,7 @@ def _node(node: JsonObject, tools: Registry) -> JsonObject:
         return node
     stated = dict(node)
     if node["type"] == NodeType.TOOL and "effect" not in node:
-        stated["effect"] = tools.get(cast(str, node["tool"])).effect
+        stated["effect"] = tools.get(cast(str, node["tool"])).effect_of(node.get("inputs"))
     if secrets := secrets_of(node.get("inputs")):
         stated["secrets"] = cast("list[JsonValue]", secrets)
     return stated
@@ -31,9 +31,7 @@ def _node(node: JsonObject, tools: Registry) -> JsonObject:
 
 def agrees(plan: Plan, tools: Registry) -> bool:
     """Whether the tools of a plan are still there, with the effects that the plan states."""
-    return all(
-        name in tools and effect in {(tool := tools.get(name)).effect, *tool.effects} for name, effect in plan.tools
-    )
+    return all(name in tools and effect in tools.get(name).possible_effects for name, effect in plan.tools)
 
 
 def plan_of(version: WorkflowVersion) -> Plan:

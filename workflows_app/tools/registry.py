@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast, override
 
 from workflows_app.dag import jsontext
-from workflows_app.dag.types import Effect, JsonObject, ToolInfo
+from workflows_app.dag.types import Effect, EffectRule, JsonObject, ToolInfo
 from workflows_app.dag.wording import listed, quoted
 from workflows_app.tools import threads
 from workflows_app.tools.context import ToolContext
@@ -54,6 +54,7 @@ class Tool:
     function: Callable[..., object]
     effect: Effect = Effect.AT_MOST_ONCE
     effects: frozenset[Effect] = frozenset()
+    effect_rule: EffectRule | None = None
     description: str = ""
     isolation: Isolation = Isolation.THREAD
     # With effect `checkable`: tells what became of an attempt.
@@ -68,6 +69,17 @@ class Tool:
         """Where the function is: its module and qualified name."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
 
+    @property
+    def possible_effects(self) -> frozenset[Effect]:
+        """The effects that nodes which call it can have."""
+        by_rule = frozenset[Effect]() if self.effect_rule is None else frozenset({self.effect_rule.effect})
+        return self.effects | by_rule | {self.effect}
+
+    def effect_of(self, inputs: object) -> Effect:
+        """The effect of a node with these `inputs` in its document that states none."""
+        rule = self.effect_rule
+        return self.effect if rule is None else rule.effect_of(inputs, otherwise=self.effect)
+
     @cached_property
     def signature(self) -> Signature:
         return Signature(self.name, self.function)
@@ -78,6 +90,7 @@ class Tool:
             name=self.name,
             effect=self.effect,
             effects=self.effects,
+            effect_rule=self.effect_rule,
             input_schema=self.signature.input_schema,
             output_schema=self.signature.output_schema,
         )
@@ -247,6 +260,7 @@ def tool[**P, R](
     *,
     effect: Effect | str = Effect.AT_MOST_ONCE,
     effects: Iterable[Effect | str] = (),
+    effect_rule: EffectRule | None = None,
     description: str = "",
     isolation: Isolation | str = Isolation.THREAD,
     reconcile: Reconcile | None = None,
@@ -254,8 +268,8 @@ def tool[**P, R](
     """Register a function, sync or async, as the tool of this name; the function itself is left as it is.
 
     Its inputs are the parameters, checked by their annotations; a parameter of type `ToolContext` gets the
-    attempt. `effect` tells what a repetition would do outside, `effects` what a node may state instead.
-    The description is the docstring's first line unless it is given. With `isolation="process"` the function runs in
+    attempt. `effect` tells what a repetition would do outside, `effect_rule` for which inputs that is another,
+    `effects` what a node may state instead. The description is the docstring's first line unless it is given. With `isolation="process"` the function runs in
     a process of its own, which can be killed: it is found there by its module and name, gets nothing but JSON and
     returns nothing but JSON. With effect `checkable`, `reconcile` is a function, sync or async, that is given an
     `InterruptedAttempt` whose outcome nobody heard, and says `Done(output)`, `NotDone()` or `Unknown(why)`.
@@ -273,6 +287,7 @@ def tool[**P, R](
                 function=function,
                 effect=own,
                 effects=stated,
+                effect_rule=effect_rule,
                 description=text,
                 isolation=place,
                 reconcile=reconcile,
