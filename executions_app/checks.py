@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,8 @@ from django.core.checks import CheckMessage, Error, register
 
 from executions_app.conf import execution_settings
 from workflows_app.checks import not_positive
+from workflows_app.dag.jsontext import MAX_DEPTH
+from workflows_app.tools.http.addresses import AllowedHost, AllowedHostError
 
 _FUNCTION = re.compile(r"[\w.]+:[\w.]+")
 POSITIVE_NUMBERS = (
@@ -19,6 +21,13 @@ POSITIVE_NUMBERS = (
     "CANCEL_POLL_SECONDS",
     "CONCURRENCY",
     "HEARTBEAT_SECONDS",
+    "HTTP_CONNECTIONS",
+    "HTTP_CONNECT_SECONDS",
+    "HTTP_HEADERS",
+    "HTTP_HEADER_BYTES",
+    "HTTP_JSON_DEPTH",
+    "HTTP_RESPONSE_BYTES",
+    "HTTP_TIMEOUT_SECONDS",
     "LEASE_SECONDS",
     "MAX_EXECUTION_BYTES",
     "MAX_OUTPUT_BYTES",
@@ -99,6 +108,48 @@ def check_shell_programs(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMess
     return found
 
 
+def check_http(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    configured = getattr(settings, "PASTETRADER", {})
+    hosts, ca_file, depth = configured.get("HTTP_ALLOWED_HOSTS", ()), configured.get("HTTP_CA_FILE"), "HTTP_JSON_DEPTH"
+    found: list[CheckMessage] = []
+    for entry in [hosts] if isinstance(hosts, str) or not isinstance(hosts, Iterable) else hosts:
+        problem = _problem_of_host(entry) if entry is not hosts else f"It is {hosts!r}, which is no list."
+        if problem is not None:
+            found.append(
+                Error(
+                    f"PASTETRADER['HTTP_ALLOWED_HOSTS'] cannot be used. {problem}",
+                    hint="List what workflows may call besides public hosts, each entry as docs/http.md says.",
+                    id="pastetrader.E010",
+                )
+            )
+    if ca_file is not None and not Path(ca_file).is_file():
+        found.append(
+            Error(
+                f"PASTETRADER['HTTP_CA_FILE'] is {ca_file!r}, which is not a file.",
+                hint="Name a PEM file with certificate authorities, or leave the setting out.",
+                id="pastetrader.E011",
+            )
+        )
+    if isinstance(configured.get(depth), int) and configured[depth] > MAX_DEPTH:
+        found.append(
+            Error(
+                f"PASTETRADER['{depth}'] is {configured[depth]}.",
+                hint=f"No JSON is read that has more than {MAX_DEPTH} levels: set less, or leave the setting out.",
+                id="pastetrader.E006",
+            )
+        )
+    return found
+
+
+def _problem_of_host(entry: object) -> str | None:
+    try:
+        _ = AllowedHost.parse(str(entry))
+    except AllowedHostError as error:
+        return str(error)
+    return None if isinstance(entry, str) else f"{entry!r} is no text."
+
+
 def check_shared_parts(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     """For deployments: who takes PostgreSQL means several processes."""
     del app_configs
@@ -129,4 +180,5 @@ def register_checks() -> None:
     _ = register(check_lease)
     _ = register(check_process_setup)
     _ = register(check_shell_programs)
+    _ = register(check_http)
     _ = register(check_shared_parts, deploy=True)

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
 from executions_app.engine.ports import Limits
+from workflows_app.tools.http.addresses import AllowedHost
+from workflows_app.tools.http.limits import HttpLimits
 from workflows_app.tools.process_limits import ChildSetup, Processes, ProcessLimits
 from workflows_app.tools.threads import DEFAULT_LIMIT
 
@@ -24,6 +27,8 @@ class ExecutionSettings:
     processes: Processes
     # The programs that `shell.run` may run: absolute paths by their names.
     shell_programs: Mapping[str, str]
+    # What HTTP calls of nodes may use and reach.
+    http: HttpLimits
     # So many executions run at a time in a process that serves the site, or in a worker that is not told otherwise;
     # and whether a process that serves the site runs any.
     concurrency: int
@@ -60,6 +65,7 @@ def execution_settings() -> ExecutionSettings:
             ),
         ),
         shell_programs={str(name): str(path) for name, path in dict(configured.get("SHELL_PROGRAMS") or {}).items()},
+        http=_http_limits(configured),
         tool_threads=int(configured.get("TOOL_THREADS", DEFAULT_LIMIT)),
         lease_seconds=float(configured.get("LEASE_SECONDS", 30.0)),
         heartbeat_seconds=float(configured.get("HEARTBEAT_SECONDS", 8.0)),
@@ -70,4 +76,19 @@ def execution_settings() -> ExecutionSettings:
         pending_executions=int(configured.get("MAX_PENDING_EXECUTIONS", 1000)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
         sockets_per_user=int(configured.get("SOCKETS_PER_USER", 100)),
+    )
+
+
+def _http_limits(configured: Mapping[str, Any]) -> HttpLimits:
+    default = HttpLimits()
+    return HttpLimits(
+        allowed=tuple(AllowedHost.parse(text) for text in configured.get("HTTP_ALLOWED_HOSTS", ())),
+        total_seconds=float(configured.get("HTTP_TIMEOUT_SECONDS", default.total_seconds)),
+        connect_seconds=float(configured.get("HTTP_CONNECT_SECONDS", default.connect_seconds)),
+        response_bytes=int(configured.get("HTTP_RESPONSE_BYTES", default.response_bytes)),
+        header_bytes=int(configured.get("HTTP_HEADER_BYTES", default.header_bytes)),
+        header_count=int(configured.get("HTTP_HEADERS", default.header_count)),
+        json_depth=int(configured.get("HTTP_JSON_DEPTH", default.json_depth)),
+        connections=int(configured.get("HTTP_CONNECTIONS", default.connections)),
+        ca_file=configured.get("HTTP_CA_FILE"),
     )

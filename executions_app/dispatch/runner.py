@@ -35,6 +35,7 @@ from workflows_app.dag.plan import Plan
 from workflows_app.processors.registry import PROCESSORS
 from workflows_app.services.compile import plan_by_id
 from workflows_app.tools import shell, threads
+from workflows_app.tools.http import limits as http
 from workflows_app.tools.process_limits import processes
 
 # So many engines may die of a run in a row, before it is taken for the cause.
@@ -202,6 +203,7 @@ def configure_tools(chosen: ExecutionSettings) -> None:
     threads.pool.limit = chosen.tool_threads
     processes.limits, processes.setup = chosen.processes.limits, chosen.processes.setup
     shell.programs.allowed = chosen.shell_programs
+    http.configured.limits = chosen.http
 
 
 def _problem(error: BaseException) -> dict[str, object]:

@@ -268,11 +268,12 @@ def tool[**P, R](
     """Register a function, sync or async, as the tool of this name; the function itself is left as it is.
 
     Its inputs are the parameters, checked by their annotations; a parameter of type `ToolContext` gets the
-    attempt. `effect` tells what a repetition would do outside, `effect_rule` for which inputs that is another,
-    `effects` what a node may state instead. The description is the docstring's first line unless it is given. With `isolation="process"` the function runs in
-    a process of its own, which can be killed: it is found there by its module and name, gets nothing but JSON and
-    returns nothing but JSON. With effect `checkable`, `reconcile` is a function, sync or async, that is given an
-    `InterruptedAttempt` whose outcome nobody heard, and says `Done(output)`, `NotDone()` or `Unknown(why)`.
+    attempt. `effect` tells what a repetition would do outside, `effect_rule` for which inputs that is another one,
+    `effects` what a node may state instead. The description is the docstring's first line unless it is given. With
+    `isolation="process"` the function runs in a process of its own, which can be killed: it is found there by its
+    module and name, gets nothing but JSON and returns nothing but JSON. With effect `checkable`, `reconcile` is a
+    function, sync or async, that is given an `InterruptedAttempt` whose outcome nobody heard, and says `Done(output)`,
+    `NotDone()` or `Unknown(why)`.
     Raises `ToolDefinitionError`.
     """
     place = _one_of(Isolation, isolation, "isolation", name)

@@ -27,8 +27,7 @@ _NOT_PUBLIC_4 = tuple(
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 # Protocol assignments (Teredo among them), documentation, 6to4, AS112, segment routing.
 _NOT_PUBLIC_6 = tuple(
-    IPv6Network(text)
-    for text in "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20 5f00::/16".split()
+    IPv6Network(text) for text in "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20 5f00::/16".split()
 )
 # Names that lead to the machine itself or to what tells it its secrets, wherever they are resolved.
 _OWN_NAMES = frozenset(
@@ -40,9 +39,9 @@ _OWN_NAMES = frozenset(
 REFUSED_PORTS = frozenset(
     int(word)
     for word in (
-        "7 9 19 20 21 22 23 25 53 69 79 110 111 119 135 137 138 139 143 161 389 445 465 512 513 514 587 631 636 873 993 "
-        "995 1080 1099 1433 1434 1521 1723 2049 2181 2375 2376 2379 2380 3268 3306 3389 4369 5432 5433 5672 5900 5984 "
-        "5985 5986 6379 6380 6443 6660 6667 8500 9042 9092 9200 9300 10250 10255 11211 15672 25565 26379 27017 27018"
+        "7 9 19 20 21 22 23 25 53 69 79 110 111 119 135 137 138 139 143 161 389 445 465 512 513 514 587 631 636 873 "
+        "993 995 1080 1099 1433 1434 1521 1723 2049 2181 2375 2376 2379 2380 3268 3306 3389 4369 5432 5433 5672 5900 "
+        "5984 5985 5986 6379 6380 6443 6660 6667 8500 9042 9092 9200 9300 10250 10255 11211 15672 25565 26379 27017"
     ).split()
 )
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")

@@ -17,8 +17,8 @@ from workflows_app.tools.http.inputs import Form
 ACCEPTED_ENCODINGS = "gzip, deflate"
 # Their decoders take time in proportion to the text; those of punycode, for one, do not.
 _CHARSETS = frozenset(
-    "utf-8 ascii cp1250 cp1251 cp1252 cp1253 cp1254 cp1257 iso8859-1 iso8859-2 iso8859-5 iso8859-7 iso8859-9 iso8859-15 "
-    "koi8-r utf-16 utf-16-le utf-16-be shift_jis cp932 euc_jp euc_kr cp949 gb2312 gbk gb18030 big5".split()
+    "utf-8 ascii cp1250 cp1251 cp1252 cp1253 cp1254 cp1257 iso8859-1 iso8859-2 iso8859-5 iso8859-7 iso8859-9 "
+    "iso8859-15 koi8-r utf-16 utf-16-le utf-16-be shift_jis cp932 euc_jp euc_kr cp949 gb2312 gbk gb18030 big5".split()
 )
 
 

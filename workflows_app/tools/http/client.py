@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, cast
 
 import httpcore
-import httpx
 
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools.errors import NodeInputError
@@ -127,7 +126,9 @@ class _Call:
         )
 
     async def _exchanged(self, message: Message) -> Received | _Redirect:
-        async with self._failures_named(message), self._pool.answer(_request(message, self._limits)) as response:
+        repeatable = self._inputs.method in SAFE_METHODS
+        sending = self._pool.answer(_request(message), repeatable=repeatable)
+        async with self._failures_named(message), sending as response:
             with _about(message):
                 headers = self._headers(response.headers)
             location = headers.get("location")
@@ -167,17 +168,17 @@ class _Call:
             seconds = self._limits.connect_seconds
             raise HttpConnectError(f"{message.place}: no connection within {seconds:g} s.") from None
         except httpcore.ConnectError as error:
-            reason = "the certificate is not valid" if _is_about_certificate(error) else "the host is unknown or refuses"
+            is_tls = _is_about_certificate(error)
+            reason = "its certificate is not valid" if is_tls else "the host is unknown or refuses it"
             raise HttpConnectError(f"{message.place}: no connection, {reason}.") from None
         except httpcore.LocalProtocolError:
-            raise NodeInputError(f"{message.place}: the request cannot be written as HTTP. Check its headers.") from None
+            raise NodeInputError(f"{message.place}: its headers cannot be written as HTTP. Check them.") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
             sentence = f"{message.place}: the connection ended before the answer did, or it was not HTTP."
             raise _lost(HttpBroken(sentence), self._inputs.method) from None
 
 
-def _request(message: Message, limits: object) -> httpcore.Request:
-    del limits
+def _request(message: Message) -> httpcore.Request:
     url = message.url
     headers = [(b"Host", url.netloc)]
     headers += [(name.encode(), value.encode("latin-1")) for name, value in message.headers.items()]

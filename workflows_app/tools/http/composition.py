@@ -82,7 +82,9 @@ def _pairs(fields: Fields) -> Iterator[tuple[str, str]]:
 
 def _written(value: Scalar) -> str:
     """Numbers in full, true and false as in JSON."""
-    return format(value, "f") if isinstance(value, Decimal) else value if isinstance(value, str) else jsontext.dumps(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value if isinstance(value, str) else jsontext.dumps(value)
 
 
 def _authorization(auth: Auth) -> tuple[str, str]:
@@ -104,14 +106,14 @@ def _checked(name: str, value: str, place: str) -> str:
     """The value of a header. A line break in it would begin another one."""
     if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
         raise NodeInputError(
-            f"The input '{place}' of tool 'http.request' cannot set the header {quoted(name)}: it is no name of one, or "
-            + "the connection's own."
+            f"The input '{place}' of tool 'http.request' cannot set the header {quoted(name)}: it is no name of one, "
+            + "or the connection's own."
         )
     text = value.strip(" \t")
     try:
         _ = text.encode("latin-1")
     except UnicodeEncodeError:
-        raise NodeInputError(f"The header {quoted(name)} of tool 'http.request' has characters beyond Latin-1.") from None
+        raise NodeInputError(f"The header {quoted(name)} of this call has characters beyond Latin-1.") from None
     if _CONTROL.search(text):
-        raise NodeInputError(f"The header {quoted(name)} of tool 'http.request' holds a line break or control character.")
+        raise NodeInputError(f"The header {quoted(name)} of this call holds a line break or a control character.")
     return text

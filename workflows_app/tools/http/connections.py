@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast, override
+from typing import Any, cast, override
 from weakref import WeakKeyDictionary
 
 import certifi
@@ -27,6 +27,9 @@ KEPT_SECONDS = 4.0
 
 type Option = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 type Stream = httpcore.AsyncNetworkStream
+type Connection = httpcore.AsyncHTTPConnection
+# Scheme, host and port.
+type Origin = tuple[bytes, bytes, int]
 type Loop = asyncio.AbstractEventLoop
 
 
@@ -37,7 +40,9 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
 
 
 async def _dial(address: str, port: int, seconds: float) -> Stream:
-    return await httpcore.AnyIOBackend().connect_tcp(address, port, timeout=seconds)
+    # httpcore's types know it only where anyio is not installed.
+    backend: Any = httpcore.AnyIOBackend()
+    return cast(Stream, await backend.connect_tcp(address, port, timeout=seconds))
 
 
 @dataclass(slots=True)
@@ -62,7 +67,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's name
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Option] | None = None,
     ) -> Stream:
@@ -86,7 +91,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     async def connect_unix_socket(
         self,
         path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's name
+        timeout: float | None = None,
         socket_options: Iterable[Option] | None = None,
     ) -> Stream:
         raise httpcore.UnsupportedProtocol
@@ -111,41 +116,126 @@ async def _first_that_answers(addresses: Sequence[str], port: int, seconds: floa
 
 
 class Pool:
-    """The connections of one event loop under one set of limits."""
+    """The connections of one event loop under one set of limits.
+
+    httpcore's own pool looks through all its connections at every request; this one knows where the idle ones are.
+    """
 
     def __init__(self, limits: HttpLimits, tls: ssl.SSLContext) -> None:
         self.limits = limits
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=limits.connections,
-            max_keepalive_connections=limits.connections,
-            keepalive_expiry=KEPT_SECONDS,
-            network_backend=GuardedBackend(limits),
-        )
-        # Whoever waits does so here: httpcore looks through all that wait for each request.
+        self._tls = tls
+        self._backend = GuardedBackend(limits)
         self._slots = asyncio.Semaphore(limits.connections)
+        # Those of each origin, the one that was used last at the end.
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._used: set[Connection] = set()
+        self._swept = asyncio.get_running_loop().time()
 
     def slot(self) -> asyncio.Semaphore:
         """To be held by a call from its first request to its last answer."""
         return self._slots
 
-    @asynccontextmanager
-    async def answer(self, request: httpcore.Request) -> AsyncGenerator[httpcore.Response]:
-        """Send a request; its answer's body is there to be read inside. Raises httpcore's errors, `HttpForbidden`."""
-        response = await self._pool.handle_async_request(request)
-        try:
-            yield response
-        finally:
-            # What was not read to its end is closed, not kept.
-            await response.aclose()
-
-    async def close(self) -> None:
-        await self._pool.aclose()
-
     @property
     def open(self) -> int:
         """How many connections there are."""
-        return len(self._pool.connections)
+        return len(self._used) + self._idle_count
+
+    @asynccontextmanager
+    async def answer(self, request: httpcore.Request, *, repeatable: bool) -> AsyncGenerator[httpcore.Response]:
+        """Send a request; its answer's body is there to be read inside. Raises httpcore's errors, `HttpForbidden`.
+
+        A connection that was kept may be closed by the other side just now. What is repeatable is then sent again.
+        """
+        target = request.url.origin
+        origin = target.scheme, target.host, target.port
+        connection = await self._kept(origin)
+        if connection is not None:
+            try:
+                async with self._in_use(connection, origin), _closing(await _sent(connection, request)) as response:
+                    yield response
+                    return
+            except _Stale:
+                if not repeatable:
+                    raise httpcore.ReadError from None
+        await self._make_room()
+        connection = httpcore.AsyncHTTPConnection(
+            target, ssl_context=self._tls, keepalive_expiry=KEPT_SECONDS, network_backend=self._backend
+        )
+        async with (
+            self._in_use(connection, origin),
+            _closing(await connection.handle_async_request(request)) as response,
+        ):
+            yield response
+
+    async def close(self) -> None:
+        closing = [*self._used, *(one for kept in self._idle.values() for one in kept)]
+        self._idle.clear()
+        for connection in closing:
+            await connection.aclose()
+
+    @property
+    def _idle_count(self) -> int:
+        return sum(map(len, self._idle.values()))
+
+    async def _kept(self, origin: Origin) -> Connection | None:
+        """The idle connection to an origin that was used last, where there is one that still stands."""
+        kept = self._idle.get(origin, [])
+        while kept:
+            connection = kept.pop()
+            if not (connection.has_expired() or connection.is_closed()):
+                return connection
+            await connection.aclose()
+        return None
+
+    @asynccontextmanager
+    async def _in_use(self, connection: Connection, origin: Origin) -> AsyncGenerator[None]:
+        self._used.add(connection)
+        try:
+            yield
+        finally:
+            self._used.discard(connection)
+            # What was not read to its end is not kept.
+            if connection.is_idle() and not connection.is_closed():
+                self._idle.setdefault(origin, []).append(connection)
+            else:
+                await connection.aclose()
+
+    async def _make_room(self) -> None:
+        """Before another connection: close what is idle for too long, and one more where there are too many."""
+        now = asyncio.get_running_loop().time()
+        if now - self._swept > KEPT_SECONDS:
+            self._swept = now
+            kept, self._idle = self._idle, {}
+            for origin, connections in kept.items():
+                for connection in connections:
+                    if connection.has_expired() or connection.is_closed():
+                        await connection.aclose()
+                    else:
+                        self._idle.setdefault(origin, []).append(connection)
+        if self.open >= self.limits.connections:
+            for connections in self._idle.values():
+                if connections:
+                    await connections.pop(0).aclose()
+                    return
+
+
+class _Stale(Exception):
+    """A kept connection was closed before it answered."""
+
+
+async def _sent(connection: Connection, request: httpcore.Request) -> httpcore.Response:
+    try:
+        return await connection.handle_async_request(request)
+    except (httpcore.NetworkError, httpcore.RemoteProtocolError, httpcore.ConnectionNotAvailable):
+        raise _Stale from None
+
+
+@asynccontextmanager
+async def _closing(response: httpcore.Response) -> AsyncGenerator[httpcore.Response]:
+    try:
+        yield response
+    finally:
+        await response.aclose()
 
 
 # The pool of each loop, and the generator whose end closes it.

@@ -5,11 +5,11 @@ No message holds more of a request than its method and host: the rest, and every
 
 from typing import ClassVar
 
-from workflows_app.tools.errors import NodeError, Retryable
+from workflows_app.tools.errors import Retryable
 
 
-class HttpError(NodeError):
-    """Base of the failures of `http.request`. Do not raise it directly."""
+class HttpError(Retryable):
+    """Base of the failures of `http.request`; those that no repetition mends say so. Do not raise it directly."""
 
     code: ClassVar[str] = "http_error"
 
@@ -63,15 +63,13 @@ class HttpClientError(HttpStatusError):
     """Raised for 400 to 499: the request is wrong."""
 
 
-class HttpTryAgain(HttpClientError, Retryable):
+class HttpTryAgain(HttpClientError):
     """Raised for 408, 425 and 429: the request came at the wrong time."""
 
-    code: ClassVar[str] = "http_status"
     retryable: ClassVar[bool] = True
 
 
-class HttpServerError(HttpStatusError, Retryable):
+class HttpServerError(HttpStatusError):
     """Raised for 500 and above."""
 
-    code: ClassVar[str] = "http_status"
     retryable: ClassVar[bool] = True

@@ -42,9 +42,7 @@ class Pager:
         self.count += 1
         found = at(body, self._path)
         if not isinstance(found, list):
-            raise HttpResponseError(
-                "has no list where 'pagination.items' says." if self._path else "is no list: name it in 'pagination.items'."
-            )
+            raise HttpResponseError("has no list where 'pagination.items' says, or is none itself where it is not set.")
         self.items += found
         following = self._following(url, headers, body, allowed)
         self.is_complete = following is None
