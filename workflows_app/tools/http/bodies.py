@@ -85,7 +85,9 @@ class _Inflater:
     def __init__(self, window: int) -> None:
         self._window = window
         self._stream = zlib.decompressobj(window)
-        self._begun = False
+        self._members = 0
+        # Of deflate: what came before its first two bytes were there.
+        self._held = b""
 
     @property
     def ended(self) -> bool:
@@ -93,33 +95,41 @@ class _Inflater:
 
     def feed(self, data: bytes, most: int) -> bytes:
         """What comes of these bytes: at most `most` bytes, at least one; what is beyond that is lost."""
+        if self._window == zlib.MAX_WBITS and not self._members:
+            data = self._held = self._held + data
+            if len(data) < 2:
+                return b""
+            if not _has_zlib_header(data):
+                # Some servers take the name literally and leave zlib's header out.
+                self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._members = self._members or 1
         found = bytearray()
         try:
             while data and len(found) < most:
                 if self._stream.eof:
                     if self._window != _GZIP:
                         break
-                    self._stream = zlib.decompressobj(self._window)
-                found += self._inflated(data, most - len(found))
+                    self._next_member()
+                found += self._stream.decompress(data, most - len(found))
                 data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
         except zlib.error:
             raise HttpResponseError("is not compressed as it says.") from None
         return bytes(found)
 
-    def _inflated(self, data: bytes, most: int) -> bytes:
-        first, self._begun = not self._begun, True
-        try:
-            return self._stream.decompress(data, most)
-        except zlib.error:
-            if not first or self._window != zlib.MAX_WBITS:
-                raise
-            # Some servers take the name literally and leave zlib's header out.
-            self._window = -zlib.MAX_WBITS
-            self._stream = zlib.decompressobj(self._window)
-            return self._stream.decompress(data, most)
+    def _next_member(self) -> None:
+        self._members += 1
+        if self._members > _MEMBERS:
+            raise HttpTooLarge(f"is compressed in more than {_MEMBERS} pieces.")
+        self._stream = zlib.decompressobj(self._window)
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    return data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
 
 
 _GZIP = zlib.MAX_WBITS | 16
+# Empty ones would cost time and never reach a limit of bytes.
+_MEMBERS = 1000
 
 
 def _inflater(encoding: str) -> _Inflater:

@@ -195,7 +195,7 @@ class Pool:
         finally:
             self._used.discard(connection)
             # What was not read to its end is not kept.
-            if connection.is_idle() and not connection.is_closed():
+            if connection.is_idle() and not _has_more(connection):
                 self._idle.setdefault(origin, []).append(connection)
             else:
                 await connection.aclose()
@@ -217,6 +217,13 @@ class Pool:
                 if connections:
                     await connections.pop(0).aclose()
                     return
+
+
+def _has_more(connection: Connection) -> bool:
+    """Whether more came than the answer: the next request would take it for its own."""
+    # httpcore does not look. Where a later one keeps it elsewhere, no connection is used twice, and tests tell.
+    state: Any = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+    return state is None or state.trailing_data != (b"", False)
 
 
 class _Stale(Exception):

@@ -74,17 +74,20 @@ def parsed_url(text: str) -> httpx.URL:
     if _BREAK.search(text.strip()):
         raise NodeInputError("The input 'url' of tool 'http.request' holds a space or a control character: encode it.")
     try:
-        return httpx.URL(text.strip()).copy_with(fragment=None)
+        url = httpx.URL(text.strip()).copy_with(fragment=None)
     except (httpx.InvalidURL, ValueError):
-        raise NodeInputError(
-            "The input 'url' of tool 'http.request' is no address: write it as 'https://host/path'."
-        ) from None
+        url = httpx.URL()
+    if not url.scheme or (url.scheme in _PORTS and not (url.host and 0 < port_of(url) < 65536)):
+        raise NodeInputError("The input 'url' of tool 'http.request' is no address: write it as 'https://host/path'.")
+    return url
 
 
 def check_url(url: httpx.URL, allowed: Sequence[AllowedHost]) -> None:
     """Refuse an address without looking it up. Raises `HttpForbidden`."""
     if url.scheme not in _PORTS:
         raise HttpForbidden("Only addresses that begin with http:// or https:// can be called.")
+    if not 0 < port_of(url) < 65536:
+        raise HttpForbidden("There are no ports but those from 1 to 65535.")
     if url.userinfo:
         raise HttpForbidden(
             "An address with a user name or password in it is not called: it ends up in logs. Use the input 'auth'."
