@@ -11,12 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.api import Answers
+from benchmarks.calls import COLUMNS as CALLS_COLUMNS
+from benchmarks.calls import Calls
 from benchmarks.live import COLUMNS as LATENCIES_COLUMNS
 from benchmarks.live import Latencies
 from benchmarks.measuring import Measurement
 from benchmarks.workloads import SPECIFICATIONS
 
-DISTRIBUTIONS = ("django", "msgspec", "uuid-utils", "pydantic", "django-ninja", "daphne")
+DISTRIBUTIONS = ("django", "msgspec", "uuid-utils", "pydantic", "django-ninja", "daphne", "httpx")
 COLUMNS = (
     "workload", "nodes", "product s", "floor s", "ratio", "limit s", "raw s", "per node us", "target", "met",
 )  # fmt: skip
@@ -62,6 +64,10 @@ def answers_table(answers: Sequence[Answers]) -> str:
 
 def latencies_table(latencies: Sequence[Latencies]) -> str:
     return _lines(LATENCIES_COLUMNS, [one.row for one in latencies])
+
+
+def calls_table(calls: Sequence[Calls]) -> str:
+    return _lines(CALLS_COLUMNS, [one.row for one in calls])
 
 
 def _answers_row(one: Answers) -> tuple[str, ...]:
@@ -131,8 +137,10 @@ def write(
     path: Path,
     database: str,
     measurements: Sequence[Measurement],
+    *,
     answers: Sequence[Answers],
     latencies: Sequence[Latencies],
+    calls: Sequence[Calls],
 ) -> None:
     """All samples, with what they were measured on."""
     facts = {
@@ -148,6 +156,7 @@ def write(
         "measurements": [asdict(one) for one in measurements],
         "answers": [asdict(one) for one in answers],
         "latencies": [asdict(one) for one in latencies],
+        "calls": [asdict(one) for one in calls],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     _ = path.write_text(json.dumps(facts, indent=2) + "\n")
