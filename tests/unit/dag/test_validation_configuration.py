@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.dag.documents import edge, node, with_node, workflow
 from workflows_app.dag.problems import errors_of
-from workflows_app.dag.types import Effect, ToolInfo
+from workflows_app.dag.types import Effect, EffectRule, ToolInfo
 from workflows_app.dag.validation import validate
 
 
@@ -21,6 +21,12 @@ CATALOGUE = {
         tool("market.prices"),
         tool("market.rsi"),
         tool("http.request", Effect.AT_MOST_ONCE, effects=frozenset({Effect.IDEMPOTENT})),
+        tool(
+            "call.by_method",
+            Effect.AT_MOST_ONCE,
+            effects=frozenset({Effect.IDEMPOTENT}),
+            effect_rule=EffectRule(name="method", values=frozenset({"GET"}), effect=Effect.NONE, when_absent=True),
+        ),
         tool("mail.send", Effect.AT_MOST_ONCE),
         tool("old.one", active=False),
     ]
@@ -188,6 +194,26 @@ def test_a_tool_takes_only_the_effects_that_it_allows():
     problem = only(with_node(type="tool", tool="http.request", effect="none"))
     assert (problem.code, problem.field) == ("INVALID_CONFIG", "effect")
     assert problem.message == "The effect of the tool 'http.request' can be at_most_once or idempotent, not none."
+
+
+@pytest.mark.parametrize("stated", ["none", "idempotent", "at_most_once"])
+@pytest.mark.parametrize("inputs", [{}, {"method": "GET"}, {"method": "get"}])
+def test_a_rule_that_holds_adds_its_effect_to_those_that_a_node_may_state(inputs, stated):
+    assert codes(with_node(type="tool", tool="call.by_method", inputs=inputs, effect=stated)) == []
+
+
+@pytest.mark.parametrize(
+    "inputs", [{"method": "POST"}, {"method": "${{ input.method }}"}, {"method": 1}, "${{ input }}"]
+)
+def test_a_rule_that_does_not_hold_changes_nothing(inputs):
+    assert codes(with_node(type="tool", tool="call.by_method", inputs=inputs, effect="none")) == ["INVALID_CONFIG"]
+    retry = {"max_retries": 1}
+    assert codes(with_node(type="tool", tool="call.by_method", inputs=inputs, retry=retry)) == ["RETRY_OF_AT_MOST_ONCE"]
+
+
+def test_a_retry_of_what_has_no_effect_by_a_rule_needs_no_warning():
+    document = with_node(type="tool", tool="call.by_method", inputs={"method": "GET"}, retry={"max_retries": 1})
+    assert codes(document) == []
 
 
 def test_the_tools_of_an_agent_must_exist_too():

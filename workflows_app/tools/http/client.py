@@ -88,8 +88,19 @@ class _Call:
         self._inputs = inputs
         self._limits = pool.limits
         self._budget = bodies.Budget(pool.limits.response_bytes)
+        # Whether a request of the call was answered as it should be.
+        self._is_begun = False
 
     async def answer(self, message: Message, pager: Pager | None) -> "Answer":
+        try:
+            return await self._answer(message, pager)
+        except HttpError as error:
+            # A redirect or a page failed: the request before it may have had its effect.
+            if self._is_begun and error.retryable:
+                _ = _lost(error, self._inputs.method)
+            raise
+
+    async def _answer(self, message: Message, pager: Pager | None) -> "Answer":
         received = await self._received(message)
         body = self._value(received)
         if pager is None:
@@ -133,6 +144,7 @@ class _Call:
                 headers = self._headers(response.headers)
             location = headers.get("location")
             if response.status in _REDIRECTS and location and self._inputs.follow_redirects:
+                self._is_begun = True
                 return _Redirect(response.status, location)
             if not self._is_expected(response.status):
                 raise _status_error(message, response.status, headers)
@@ -140,6 +152,7 @@ class _Call:
             if message.method != "HEAD":
                 with _about(message):
                     content = await bodies.read(response.aiter_stream(), headers, self._budget)
+            self._is_begun = True
             return Received(status=response.status, headers=headers, content=content, message=message)
 
     def _is_expected(self, status: int) -> bool:

@@ -258,11 +258,8 @@ async def pool_for(limits: HttpLimits) -> Pool:
         return kept[0]
     tls = await asyncio.to_thread(_tls, limits.ca_file)
     kept = _pools.get(loop)
-    if kept is not None:
-        if kept[0].limits == limits:
-            return kept[0]
-        # Calls that are under way in the old one fail as by a broken connection, at a change of the settings only.
-        await kept[1].aclose()
+    if kept is not None and kept[0].limits == limits:
+        return kept[0]
     pool = Pool(limits, tls)
     closing = _closed_with_its_loop(loop, pool)
     with _changing:
@@ -271,6 +268,9 @@ async def pool_for(limits: HttpLimits) -> Pool:
             del _pools[gone]
         _pools[loop] = pool, closing
     await anext(closing)
+    if kept is not None:
+        # Calls that are under way in the old one fail as by a broken connection, at a change of the settings only.
+        await kept[1].aclose()
     return pool
 
 

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import cast
 
 import httpx
 
+from workflows_app.dag.paths import index_of
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools.errors import NodeInputError
 from workflows_app.tools.http.addresses import AllowedHost
@@ -79,11 +79,14 @@ def pager_of(pagination: Pagination | None) -> Pager | None:
 
 
 def at(body: JsonValue, path: str) -> JsonValue:
-    """The value at a dotted path through objects, the body itself for an empty one; null where there is none."""
-    for key in path.split(".") if path else ():
-        if not isinstance(body, dict):
+    """What stands at a dotted path, a number in it counting the items of a list; null where there is nothing."""
+    for step in path.split(".") if path else ():
+        if isinstance(body, dict):
+            body = body.get(step)
+        elif isinstance(body, list) and (index := index_of(step)) is not None and index < len(body):
+            body = body[index]
+        else:
             return None
-        body = cast("dict[str, JsonValue]", body).get(key)
     return body
 
 

@@ -290,9 +290,9 @@ async def test_pages_are_followed_by_link_to_the_last_one(call: Call) -> None:
 async def test_pages_are_followed_by_cursor(call: Call, end: str) -> None:
     async def answer(request: Request, writer: Connection) -> None:
         following = {"/?limit=2": '"a b"', "/?limit=2&after=a+b": "7"}.get(request.target, end)
-        writer.write(json(f'{{"data": {{"items": ["{request.target}"]}}, "meta": {{"next": {following}}}}}'))
+        writer.write(json(f'{{"data": {{"items": ["{request.target}"]}}, "meta": [{{"next": {following}}}]}}'))
 
-    pagination = {"cursor": {"from": "meta.next", "param": "after"}, "items": "data.items"}
+    pagination = {"cursor": {"from": "meta.0.next", "param": "after"}, "items": "data.items"}
     async with serving(answer) as server:
         found = await call(f"{server.url}/", query={"limit": 2}, pagination=pagination)
     assert (found["pages"], found["complete"]) == (3, True)
@@ -341,6 +341,27 @@ async def test_an_unsafe_request_is_never_sent_twice(call: Call) -> None:
     assert (caught.value.outcome_unknown, len(server.requests)) == (True, 2)
 
 
+@pytest.mark.parametrize(("method", "unknown"), [("GET", False), ("POST", True)])
+@pytest.mark.parametrize("then", ["503", "closed", "elsewhere"])
+async def test_what_fails_after_a_redirect_does_not_let_the_first_request_be_sent_again(
+    call: Call, method: str, unknown: bool, then: str
+) -> None:
+    async def answer(request: Request, writer: Connection) -> None:
+        if request.target == "/":
+            writer.write(plain(303, location=f"http://127.0.0.1:{gone.port}/" if then == "elsewhere" else "/there"))
+        elif then == "503":
+            writer.write(plain(503))
+        else:
+            writer.close()
+
+    async with serving(plain()) as gone:
+        pass
+    async with serving(answer) as server:
+        with pytest.raises((HttpServerError, HttpBroken, HttpConnectError)) as caught:
+            _ = await call(f"{server.url}/", method=method, follow_redirects=1)
+    assert caught.value.outcome_unknown is unknown
+
+
 async def test_no_session_is_kept_between_calls_and_none_is_told(call: Call) -> None:
     async with serving(plain(200, set_cookie="session=secret")) as server:
         found = await call(server.url)
@@ -365,3 +386,14 @@ async def test_idle_connections_make_room_for_other_hosts(call: Call, limited: C
             _ = await call(other.url)
         await one.until(lambda server: server.ended == 2)
     assert (one.connections, other.connections) == (2, 2)
+
+
+async def test_other_limits_take_other_connections_and_close_those_of_before(
+    call: Call, limited: Callable[..., None]
+) -> None:
+    async with serving(plain()) as server:
+        for connections in (3, 3, 4):
+            limited(connections=connections)
+            _ = await call(server.url)
+        await server.until(lambda server: server.ended == 1)
+    assert server.connections == 2
