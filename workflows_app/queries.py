@@ -13,12 +13,12 @@ from workflows_app.dag.graph import topological_levels
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.problems import errors_of, warnings_of
 from workflows_app.dag.types import Handle, JsonObject
-from workflows_app.models import Edge, Node, Workflow
+from workflows_app.models import Credential, Edge, Node, Workflow
 from workflows_app.models.pages import Page, page_of
 from workflows_app.services.access import may_read
 from workflows_app.services.compile import compile_document
 from workflows_app.services.documents import Source, document_of, problems_of
-from workflows_app.services.errors import PartNotFound, WorkflowNotFoundError
+from workflows_app.services.errors import AmbiguousSecret, PartNotFound, SecretNotFound, WorkflowNotFoundError
 from workflows_app.tools.registry import Tool, registry
 
 if TYPE_CHECKING:
@@ -193,3 +193,43 @@ def tool_json(tool: Tool) -> dict[str, Any]:
         "input_schema": info.input_schema,
         "output_schema": info.output_schema,
     }
+
+
+def visible_credentials(user: Account) -> QuerySet[Credential]:
+    return Credential.objects.visible_to(user)
+
+
+def credentials_page(user: Account, limit: int, cursor: str | None) -> Page[Credential]:
+    """By name. Raises `InvalidCursor`."""
+    return page_of(Credential.objects.visible_to(user).select_related("owner"), ("name", "id"), limit, cursor)
+
+
+def credential_for(user: Account, name: str) -> Credential:
+    """The user's own secret of this name; for a superuser else the only one of all owners.
+
+    Raises `SecretNotFound`, `AmbiguousSecret`.
+    """
+    rows = Credential.objects.visible_to(user).select_related("owner")
+    # No database is asked for U+0000.
+    found = list(rows.filter(name=name)) if name.isidentifier() else []
+    own = [credential for credential in found if credential.owner_id == user.pk]
+    match own or found:
+        case [credential]:
+            return credential
+        case []:
+            raise SecretNotFound([name])
+        case _:
+            raise AmbiguousSecret(name)
+
+
+def credential_json(credential: Credential) -> JsonObject:
+    """A secret as every interface shows it: without its value, and without what its value became."""
+    shown: dict[str, object] = {
+        "name": credential.name,
+        "owner": credential.owner.get_username(),
+        "description": credential.description,
+        "created_at": credential.created_at,
+        "updated_at": credential.updated_at,
+        "last_used_at": credential.last_used_at,
+    }
+    return cast(JsonObject, shown)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
 from workflows_app.models.access import Role
 from workflows_app.rest.shapes import Given, Shown
@@ -94,6 +94,35 @@ class Validation(Shown):
     errors: list[ProblemShown]
     warnings: list[ProblemShown]
     topology: Topology | None
+
+
+class CredentialValue(Given):
+    """Without a description that of before stays."""
+
+    value: SecretStr
+    description: str | None = None
+
+
+class CredentialGiven(CredentialValue):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "broker", "value": "k3y-of-the-broker"}]})
+
+    name: str
+
+
+class CredentialShown(Shown):
+    """A secret without its value, which nothing gives out."""
+
+    name: str
+    owner: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    last_used_at: datetime | None
+
+
+class CredentialPage(Shown):
+    items: list[CredentialShown]
+    next: str | None
 
 
 class Ticket(Shown):

@@ -33,6 +33,8 @@ STATUS: dict[type[Exception], int] = {
     definitions.PartNotFound: 404,
     definitions.VersionConflict: 409,
     definitions.NameTaken: 409,
+    definitions.SecretNotFound: 404,
+    definitions.SecretNameTaken: 409,
     definitions.Throttled: 429,
     runs.RunError: 409,
     runs.ExecutionNotFound: 404,

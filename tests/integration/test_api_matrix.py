@@ -24,6 +24,7 @@ from workflows_app.models import Workflow, WorkflowShare
 from workflows_app.models.access import EVERYTHING
 from workflows_app.models.token import Scope
 from workflows_app.models.workflow import WorkflowManager
+from workflows_app.services.secrets import NewSecret, create_secret
 from workflows_app.tools import tool
 
 # Every cell is rolled back: the next one finds the same world.
@@ -47,6 +48,8 @@ class Row:
     if_match: bool = False
     # Whether the body is an object whose fields are all known.
     is_strict: bool = True
+    # Whether it is the owner's alone, whatever is shared.
+    private: bool = False
     # Whether the execution must have ended before.
     ended: bool = False
 
@@ -91,6 +94,10 @@ TABLE: dict[str, Row] = {
     "GET /tools": Row(200, "read", owned=False),
     "GET /tools/{name}": Row(200, "read", owned=False),
     "POST /tools/{name}/test": Row(200, "run", {"inputs": {}}, owned=False),
+    "GET /credentials": Row(200, "read", owned=False),
+    "POST /credentials": Row(201, "write", {"name": "another", "value": "k3y-of-the-other"}, owned=False),
+    "PUT /credentials/{credential}": Row(200, "write", {"value": "k3y-of-the-next"}, private=True),
+    "DELETE /credentials/{credential}": Row(204, "write", private=True),
     "POST /tickets": Row(201, "read", owned=False),
 }
 
@@ -113,6 +120,8 @@ def expected(row: Row, actor: str) -> int:
     if actor.startswith("token:"):
         return row.success if actor == f"token:{row.scope}" else 403
     if actor == "stranger" and row.owned:
+        return 404
+    if actor in ROLES and row.private:
         return 404
     return 403 if actor in row.forbidden else row.success
 
@@ -144,6 +153,7 @@ def world(owner, tools):
         "key": "a",
         "edge_id": str(workflow.edges.order_by("order")[0].pk),
         "name": "test.nothing",
+        "credential": create_secret(NewSecret(name="broker", value="k3y-of-the-broker"), owner).name,
     }
     return programs, names
 

@@ -1,7 +1,8 @@
 """The definitions' part of the Django admin."""
 
 from workflows_app.admin.audit import AuditAdmin
+from workflows_app.admin.credentials import CredentialAdmin
 from workflows_app.admin.tokens import TokenAdmin
 from workflows_app.admin.workflow import WorkflowAdmin
 
-__all__ = ["AuditAdmin", "TokenAdmin", "WorkflowAdmin"]
+__all__ = ["AuditAdmin", "CredentialAdmin", "TokenAdmin", "WorkflowAdmin"]

@@ -93,6 +93,9 @@ _DEED_WORDS: dict[str, Promise] = {
     "tool.tried": _("tried a tool"),
     "token.created": _("made a token"),
     "token.revoked": _("revoked a token"),
+    "secret.set": _("set a secret"),
+    "secret.deleted": _("deleted a secret"),
+    "secret.read": _("used a secret"),
     "login": _("logged in"),
     "login.failed": _("failed to log in"),
     "logout": _("logged out"),
@@ -103,6 +106,7 @@ _OBJECT_WORDS: dict[str, Promise] = {
     "workflow": _("workflow"),
     "workflowexecution": _("execution"),
     "apitoken": _("API token"),
+    "credential": _("secret"),
     "tool": _("tool"),
     "user": _("user"),
 }

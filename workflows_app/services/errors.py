@@ -188,15 +188,15 @@ class SecretNotFound(DefinitionError):
 
 
 class AmbiguousSecret(DefinitionError):
-    """Raised when a document that belongs to nobody names a secret that several owners have."""
+    """Raised when several owners have a secret of a name, and the document, or who asks, is none of them."""
 
     code: ClassVar[str] = "ambiguous_name"
 
     def __init__(self, name: str) -> None:
         super().__init__(
             _(
-                "Several owners have a secret '%(name)s', and this document belongs to none of them: import it as a "
-                "workflow of the owner whose secret is meant."
+                "Several owners have a secret '%(name)s', and nothing says whose is meant: import the document as a "
+                "workflow of that owner."
             )
             % {"name": name}
         )

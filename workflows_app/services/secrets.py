@@ -34,10 +34,10 @@ _USE_NOTED_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSecret:
-    """What a secret is to be. Without a description one that is replaced keeps its own."""
+    """What a secret is to be. One that is replaced keeps what is None here."""
 
     name: str
-    value: str = field(repr=False)
+    value: str | None = field(repr=False)
     description: str | None = None
 
 
@@ -45,8 +45,8 @@ def create_secret(new: NewSecret, owner: User, by: User | None = None) -> Creden
     """Keep a secret of a name that the owner has not used. Raises `InvalidSecret`, `SecretNameTaken`, `Forbidden`."""
     credential = Credential(owner=owner, name=new.name, description=new.description or "")
     demand(by, Verb.EDIT, credential)
-    _check(new)
-    credential.ciphertext, credential.key_id = seal(credential.id, owner.pk, new.value)
+    check_secret(new)
+    credential.ciphertext, credential.key_id = seal(credential.id, owner.pk, new.value or "")
     try:
         with transaction.atomic():
             credential.save(force_insert=True)
@@ -57,11 +57,12 @@ def create_secret(new: NewSecret, owner: User, by: User | None = None) -> Creden
 
 
 def replace_secret(credential: Credential, new: NewSecret, by: User | None = None) -> Credential:
-    """Another value of a secret; its name stays. Raises `InvalidSecret`, `SecretNotFound`, `Forbidden`."""
+    """Another value or description of a secret. Raises `InvalidSecret`, `SecretNotFound`, `Forbidden`."""
     demand(by, Verb.EDIT, credential)
-    _check(new)
-    sealed = seal(credential.pk, credential.owner_id, new.value)
-    changed: dict[str, object] = {**sealed._asdict(), "updated_at": timezone.now()}
+    changed: dict[str, object] = {"updated_at": timezone.now()}
+    if new.value is not None:
+        check_secret(new)
+        changed |= seal(credential.pk, credential.owner_id, new.value)._asdict()
     if new.description is not None:
         changed["description"] = new.description
     with transaction.atomic():
@@ -111,18 +112,19 @@ def resolver_for(owner_id: int | None, execution_id: str = "") -> Callable[[Coll
     return resolve
 
 
-def _check(new: NewSecret) -> None:
-    """Raise `InvalidSecret`; what it says has nothing of the value."""
+def check_secret(new: NewSecret) -> None:
+    """Raise `InvalidSecret`, which says nothing of the value, where there can be no such secret."""
     if _NAME.fullmatch(new.name) is None:
         raise InvalidSecret("name")
     # What stands around it as white space may get lost on the way.
-    core = new.value.strip()
+    value = new.value or ""
+    core = value.strip()
     if len(core) < SHORTEST or len(set(core)) < FEWEST_LETTERS:
         raise InvalidSecret("short")
-    if len(new.value) > LONGEST:
+    if len(value) > LONGEST:
         raise InvalidSecret("long")
     try:
-        _ = jsontext.dumps(new.value)
+        _ = jsontext.dumps(value)
     except jsontext.JsonError:
         raise InvalidSecret("letters") from None
 

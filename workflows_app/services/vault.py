@@ -19,6 +19,7 @@ from workflows_app.services.errors import NoCredentialKeys, SecretUnreadable
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
+    from workflows_app.dag.types import JsonObject
     from workflows_app.models import Credential
 
 # For people who need a key.
@@ -59,14 +60,13 @@ def unseal(credential: Credential) -> str:
         is_known = credential.key_id in map(_key_id, keys)
         reason = "damaged" if is_known else "unknown_key"
         raise SecretUnreadable(credential.name, reason, key_id=credential.key_id) from None
-    match content:
-        case {"row": row, "owner": owner, "value": str(value)} if (row, owner) == (
-            str(credential.pk),
-            credential.owner_id,
-        ):
-            return value
-        case _:
-            raise SecretUnreadable(credential.name, "moved")
+    if not isinstance(content, dict) or not _is_of(credential, content):
+        raise SecretUnreadable(credential.name, "moved")
+    return str(content["value"])
+
+
+def _is_of(credential: Credential, content: JsonObject) -> bool:
+    return (content["row"], content["owner"]) == (str(credential.pk), credential.owner_id)
 
 
 def _keys() -> tuple[str, ...]:
