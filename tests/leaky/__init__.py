@@ -1,0 +1,1 @@
+"""An app whose tools give secrets away in every way that comes to mind."""
