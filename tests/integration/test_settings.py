@@ -1,5 +1,6 @@
 """The settings as a process meets them: what needs no configuration, and what production refuses."""
 
+import io
 import os
 import re
 import stat
@@ -9,10 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
 
-from pastetrader.settings.secret_key import read_or_generate
+from pastetrader.settings.secret_key import new_credential_key, read_or_generate
 from tests.architecture.source import ROOT
 
+KEY = "YW5vdGhlciBrZXksIG9mIHRoaXJ0eSB0d28gYnl0ZXM="
 READ_SETTINGS = """
 from django.conf import settings
 print(settings.SECRET_KEY)
@@ -23,7 +30,7 @@ print(settings.ALLOWED_HOSTS)
 
 def settings_process(module: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A fresh process that reads settings with only this in its environment, whatever `.env` says."""
-    unset = {"SECRET_KEY": "", "ALLOWED_HOSTS": ""}
+    unset = {"SECRET_KEY": "", "CREDENTIAL_KEYS": "", "ALLOWED_HOSTS": ""}
     return subprocess.run(
         [sys.executable, "-c", READ_SETTINGS],
         cwd=ROOT,
@@ -53,8 +60,9 @@ def test_the_embedded_settings_take_everything_from_the_environment() -> None:
     ("environment", "sentence"),
     [
         ({"ALLOWED_HOSTS": "a.example"}, "SECRET_KEY is not set."),
-        ({"SECRET_KEY": "k" * 60}, "ALLOWED_HOSTS is not set."),
-        ({"SECRET_KEY": "k" * 60, "ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS contains '*'"),
+        ({"SECRET_KEY": "k" * 60}, "CREDENTIAL_KEYS is not set."),
+        ({"SECRET_KEY": "k" * 60, "CREDENTIAL_KEYS": KEY}, "ALLOWED_HOSTS is not set."),
+        ({"SECRET_KEY": "k" * 60, "CREDENTIAL_KEYS": KEY, "ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS contains '*'"),
     ],
 )
 def test_production_refuses_to_start_without_a_key_and_named_hosts(environment: dict[str, str], sentence: str) -> None:
@@ -68,6 +76,7 @@ def test_production_passes_the_deployment_checks() -> None:
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "pastetrader.settings.production",
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "CREDENTIAL_KEYS": KEY,
         "ALLOWED_HOSTS": "trader.example",
         "REDIS_URL": "redis://cache.example",
         "DEBUG": "on",
@@ -84,6 +93,7 @@ def test_production_whose_processes_share_nothing_is_warned_of(shared: dict[str,
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "pastetrader.settings.production",
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "CREDENTIAL_KEYS": KEY,
         "ALLOWED_HOSTS": "trader.example",
         "DATABASE_URL": "postgres://user@db.example/trader",
         "REDIS_URL": "",
@@ -109,3 +119,35 @@ def test_starts_at_the_same_time_agree_on_one_key(tmp_path: Path) -> None:
             path = tmp_path / str(round_)
             keys = list(pool.map(read_or_generate, [path] * 8))
             assert len(set(keys)) == 1
+
+
+def test_the_generated_key_of_secrets_encrypts(tmp_path: Path) -> None:
+    path = tmp_path / "credential_keys"
+    key = read_or_generate(path, new_credential_key)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert Fernet(key).decrypt(Fernet(key).encrypt(b"value")) == b"value"
+
+
+def checked(*options: str, **chosen: object) -> str:
+    """What `manage.py check` says of these settings of ours."""
+    with override_settings(PASTETRADER=settings.PASTETRADER | chosen):
+        said = io.StringIO()
+        try:
+            call_command("check", *options, stdout=said, stderr=said)
+        except SystemCheckError as error:
+            return str(error)
+        return said.getvalue()
+
+
+def test_keys_of_secrets_that_are_none_are_an_error_that_does_not_tell_them() -> None:
+    said = checked(CREDENTIAL_KEYS=f"{KEY}, not-a-key-of-anything")
+    assert "pastetrader.E020" in said
+    assert "no. 2 is none" in said
+    assert "not-a-key" not in said
+    assert KEY not in said
+    assert "no issues" in checked(CREDENTIAL_KEYS=[KEY, KEY])
+
+
+def test_a_deployment_without_a_key_of_secrets_is_warned_of() -> None:
+    assert "pastetrader.W020" in checked("--deploy", CREDENTIAL_KEYS="")
+    assert "pastetrader.W020" not in checked("--deploy")
