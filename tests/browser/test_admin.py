@@ -41,6 +41,8 @@ def pages_of(site, execution):
         "system": f"{EXECUTIONS}system/",
         "tokens": "/admin/workflows_app/apitoken/",
         "new token": "/admin/workflows_app/apitoken/add/",
+        "secrets": "/admin/workflows_app/credential/",
+        "new secret": "/admin/workflows_app/credential/add/",
         "audit": "/admin/workflows_app/auditentry/",
         "password": "/admin/password_change/",
     }

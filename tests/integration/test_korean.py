@@ -281,6 +281,7 @@ def test_the_pages_of_tokens_and_of_the_audit(root, flow):
         "workflow": "workflow.created workflow.deleted workflow.node_added",
         "workflowexecution": "execution.started execution.rerun execution.cancel_requested",
         "apitoken": "token.created token.revoked",
+        "credential": "secret.set secret.read secret.deleted",
         "user": "login login.failed logout",
         "tool": "tool.tried",
     }
@@ -290,6 +291,19 @@ def test_the_pages_of_tokens_and_of_the_audit(root, flow):
     html = read(client, audit)
     assert "로그인 실패" in html
     _ = read(client, f"{audit}{AuditEntry.objects.first().pk}/change/")
+
+
+def test_the_pages_of_secrets(root, flow):
+    client = korean(root)
+    secrets = "/admin/workflows_app/credential/"
+    _ = read(client, f"{secrets}add/")
+    fields = {"owner": root.pk, "name": "zzkey", "description": "zzwhat", "value": "zzvalue"}
+    assert "값이 8자보다 짧거나" in read(client, f"{secrets}add/", **fields)
+    _ = read(client, f"{secrets}add/", **fields | {"value": "zzvalue-of-eight"})
+    _ = read(client, secrets)
+    credential = root.credentials.get()
+    for page in ("change", "delete"):
+        _ = read(client, f"{secrets}{credential.pk}/{page}/")
 
 
 def test_refusals_are_in_the_language_of_whoever_asks(root, flow):

@@ -37,8 +37,8 @@ class SecretForm(_Form):
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "size": 60}),
         help_text=gettext_lazy(
-            "At least 8 characters. It is kept encrypted and never shown again. One of several lines is set by "
-            "manage.py set_secret, or by the API."
+            "At least 8 characters. It is kept encrypted and never shown again. One of several lines is set on "
+            "the command line, or by the API."
         ),
     )
 

@@ -28,7 +28,7 @@ HIDDEN = "***"
 _LONG = 4096
 # Shorter ones are looked for as they are written: a few letters of base64 are in every text.
 _SHORT = 4
-_AUTOMATON_BYTES = 1 << 28
+_AUTOMATON_BYTES = 1 << 26
 _ALPHABET = f"{ascii_letters[26:]}{ascii_letters[:26]}{digits}+/"
 _SHORT_ESCAPES = {"\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\0": "0"}
 # No character is longer than this in any spelling, in bytes; a letter or digit is itself, or part of base64.
