@@ -28,7 +28,9 @@ HIDDEN = "***"
 _LONG = 4096
 # Shorter ones are looked for as they are written: a few letters of base64 are in every text.
 _SHORT = 4
-_AUTOMATON_BYTES = 1 << 26
+# Bounds of the automaton: in less memory a large one is a hundred times slower. A usual secret's has 1500 states.
+_AUTOMATON_BYTES = 1 << 28
+_AUTOMATON_STATES = 800_000
 _ALPHABET = f"{ascii_letters[26:]}{ascii_letters[:26]}{digits}+/"
 _SHORT_ESCAPES = {"\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\0": "0"}
 # No character is longer than this in any spelling, in bytes; a letter or digit is itself, or part of base64.
@@ -185,7 +187,7 @@ class _Finder:
 
 
 # For the executions that run at a time; several are made of the same values.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _finder(values: frozenset[str]) -> _Finder:
     return _Finder(values)
 
@@ -201,10 +203,13 @@ def _automaton(pattern: str) -> Any:
     options.encoding = engine.Options.Encoding.LATIN1
     try:
         # Hits that follow each other are one.
-        return engine.compile(f"(?:{pattern})+".encode("ascii"), options=options)
+        automaton = engine.compile(f"(?:{pattern})+".encode("ascii"), options=options)
     except engine.error:
-        # Its text repeats the pattern.
-        raise ValueError("too large") from None
+        automaton = None
+    if automaton is None or automaton.programsize > _AUTOMATON_STATES:
+        # Without the text of the engine's error, which repeats the pattern.
+        raise ValueError("The values are too long.")
+    return automaton
 
 
 def _longest(value: str) -> int:

@@ -96,6 +96,14 @@ def test_a_long_secret_is_found_in_every_spelling(size, letters):
         assert mask.text(f"<{form}> a-short-one") == "<***> ***"
 
 
+def test_of_too_many_letters_that_can_be_spelled_in_many_ways_every_usual_spelling_is_found():
+    values = [chr(0xAC00 + number) * 4000 + "!" for number in range(3)]
+    mask = Mask.of(values)
+    for value in values:
+        for form in (value, quote(value), json.dumps(value)[1:-1], value.encode().hex()):
+            assert mask.text(f"<{form}>") == "<***>"
+
+
 def test_a_value_is_masked_in_texts_and_keys_at_every_depth():
     value = {"a": [1, {"b": f"x{PLAIN}y"}], PLAIN: True, f"{PLAIN}{PLAIN}": None, "c": Decimal("1.5")}
     masked = Mask.of([PLAIN]).value(value)
