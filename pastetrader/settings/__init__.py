@@ -191,6 +191,8 @@ LOGGING = {
 # docs/settings.md lists all.
 PASTETRADER: dict[str, Any] = {
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
+    # Entries by commas, as docs/http.md says.
+    "HTTP_ALLOWED_HOSTS": env.list("HTTP_ALLOWED_HOSTS", default=[]),
     "DEMO": BASE_DIR / "demo",
     "CREDENTIAL_KEYS": os.environ.get("CREDENTIAL_KEYS", "")
     or read_or_generate(VAR_DIR / "credential_keys", new_credential_key),

@@ -13,6 +13,7 @@ from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools import ToolContext
 from workflows_app.tools.errors import NodeConfigurationError, NodeError, NodeInputError
+from workflows_app.tools.http import addresses, limits
 from workflows_app.tools.market import services, sources
 from workflows_app.tools.market.errors import PricesUnreadable, UnknownSymbol
 from workflows_app.tools.market.services import HttpSource
@@ -197,8 +198,6 @@ def test_settings_that_name_no_source_are_told_what_is_wrong(setting: object, to
 def test_the_service_is_called_by_the_guarded_client(
     service: Service, context: ToolContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = pytest.importorskip("workflows_app.tools.http.limits")
-    addresses = pytest.importorskip("workflows_app.tools.http.addresses")
     monkeypatch.setattr(services, "fetch_json", GUARDED)
     monkeypatch.setenv("PRICES_TOKEN", "s3cr3t")
     service.text = '[{"date": "2020-01-02", "close": 1.50}, {"date": "2020-01-03", "close": 2}]'

@@ -5,14 +5,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import import_module
-from typing import Any, cast
 from urllib.parse import quote
 
 from workflows_app.dag.paths import index_of
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.errors import NodeConfigurationError, NodeInputError
+from workflows_app.tools.http.request import request
 from workflows_app.tools.market.bars import Bars, Days, day_of, price_of
 from workflows_app.tools.market.errors import PricesUnreadable
 
@@ -25,10 +24,8 @@ _DOTS = frozenset({"", ".", ".."})
 
 
 async def _fetch_json(url: str, headers: Mapping[str, str], context: ToolContext) -> JsonValue:
-    # Loaded where there is a service.
-    client = cast(Any, import_module("workflows_app.tools.http.request"))
-    answer = await client.request(context, url=url, headers=dict(headers), response="json")
-    return cast("JsonValue", answer["body"])
+    answer = await request(context, url=url, headers=dict(headers), response="json")
+    return answer["body"]
 
 
 # To be replaced by the application, and by tests.
