@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from executions_app.services.rerun import From
+from workflows_app.dag.types import Effect
 from workflows_app.rest.shapes import Given, Number, Shown
 
 
@@ -32,6 +33,45 @@ class Trial(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": {"symbol": "AAPL"}}]})
 
     inputs: dict[str, Any] = {}
+
+
+_TOOL: Any = {
+    "name": "crm.find_customer",
+    "kind": "core.set",
+    "description": "A customer by number",
+    "configuration": {"number": "${{ input.number }}", "region": "eu"},
+    "input_schema": {
+        "type": "object",
+        "properties": {"number": {"type": "integer"}},
+        "required": ["number"],
+        "additionalProperties": False,
+    },
+}
+_NullableObject = WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}]})
+
+
+class ToolGiven(Given):
+    """A tool of the site: arguments of a registered tool, its kind. Without an effect it has that of its kind."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_TOOL]})
+
+    name: Annotated[str, Field(max_length=100)]
+    kind: Annotated[str, Field(max_length=200)]
+    description: str = ""
+    configuration: dict[str, Any] = {}
+    input_schema: Annotated[dict[str, Any] | None, _NullableObject] = None
+    output_schema: Annotated[dict[str, Any] | None, _NullableObject] = None
+    effect: Effect | None = None
+    is_active: bool = True
+
+
+class ToolChange(ToolGiven):
+    """Only what is to change."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": False}]})
+
+    name: Annotated[str, Field(max_length=100)] = ""
+    kind: Annotated[str, Field(max_length=200)] = ""
 
 
 class WorkflowOfExecution(Shown):
@@ -175,15 +215,24 @@ class Statistics(Shown):
 
 
 class ToolShown(Shown):
-    """`effects` are those that a node may state instead of `effect`."""
+    """`effects` are those that a node may state instead of `effect`.
+
+    A tool of the site (`source` is `configured`) is made of a registered one, its `kind`; its `configuration` is shown
+    to whoever may change it, and its `version` is the ETag.
+    """
 
     name: str
     description: str
+    source: str
+    kind: str | None
     effect: str
     effects: list[str]
     isolation: str
+    is_active: bool
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
+    configuration: dict[str, Any] | None
+    version: int | None
 
 
 class ToolPage(Shown):

@@ -11,7 +11,7 @@ from workflows_app.dag.problems import errors_of
 from workflows_app.models import AuditEntry, Workflow
 from workflows_app.services.compile import compile_document
 from workflows_app.services.documents import Source, document_of, problems_of
-from workflows_app.tools.registry import registry
+from workflows_app.services.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,32 +44,41 @@ def versions_of(workflow: Workflow) -> Sequence[Version]:
 
 
 def content_of(workflow: Workflow, version: Version) -> JsonObject:
-    """What a version says, with every default left out and the effect of every tool stated."""
+    """What a version says, with every default left out and the effect of every tool stated.
+
+    Without what its tools of the site were configured with, which is not for everybody who reads a workflow.
+    """
     if version.key != PRESENT:
         text = workflow.versions.values_list("plan", flat=True).get(pk=version.key)
     else:
-        document = document_of(workflow)
-        if errors_of(problems_of(Source(document=document, line_of=lambda _path: None))):
+        document, tools = document_of(workflow), Toolbox()
+        if errors_of(problems_of(Source(document=document, line_of=lambda _path: None), tools)):
             # It cannot be compiled: as it was written.
             return document
-        text = compile_document(document, registry).to_json()
-    return cast("JsonObject", jsontext.loads(text))
+        text = compile_document(document, tools).to_json()
+    content = cast("JsonObject", jsontext.loads(text))
+    nodes = [_without(node, "configured", "secrets") for node in cast("list[JsonObject]", content["nodes"])]
+    return {**content, "nodes": cast("JsonValue", nodes)}
 
 
 def document_from(workflow: Workflow, version: Version) -> JsonObject:
     """A document that says what a version says: without the effects that its tools have by themselves."""
-    content = content_of(workflow, version)
-    nodes = [_as_written(node) for node in cast("list[JsonObject]", content["nodes"])]
+    content, tools = content_of(workflow, version), Toolbox()
+    nodes = [_as_written(node, tools) for node in cast("list[JsonObject]", content["nodes"])]
     return {**content, "nodes": cast("JsonValue", nodes)}
 
 
-def _as_written(node: JsonObject) -> JsonObject:
+def _as_written(node: JsonObject, tools: Toolbox) -> JsonObject:
     name = node.get("tool")
-    if not isinstance(name, str) or name not in registry:
+    if not isinstance(name, str) or name not in tools:
         return node
-    if node.get("effect") != registry.get(name).effect_of(node.get("inputs")):
+    if node.get("effect") != tools.effect_of(name, node.get("inputs")):
         return node
-    return {key: value for key, value in node.items() if key != "effect"}
+    return _without(node, "effect")
+
+
+def _without(node: JsonObject, *keys: str) -> JsonObject:
+    return {name: value for name, value in node.items() if name not in keys}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from workflows_app.services.access import may_read
 from workflows_app.services.compile import compile_document
 from workflows_app.services.documents import Source, document_of, problems_of
 from workflows_app.services.errors import AmbiguousSecret, PartNotFound, SecretNotFound, WorkflowNotFoundError
-from workflows_app.tools.registry import Tool, registry
+from workflows_app.services.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,9 +154,10 @@ def shares_json(workflow: Workflow) -> Sequence[JsonObject]:
 
 def validation_json(source: Source) -> dict[str, Any]:
     """What is wrong with a document, and the levels in which it would run; null where it cannot."""
-    problems = problems_of(source)
+    tools = Toolbox()
+    problems = problems_of(source, tools)
     errors = errors_of(problems)
-    topology = None if errors else _topology(compile_document(cast(JsonObject, source.document), registry))
+    topology = None if errors else _topology(compile_document(cast(JsonObject, source.document), tools))
     return {
         "is_valid": not errors,
         "errors": [problem.as_json() for problem in errors],
@@ -174,24 +175,6 @@ def _topology(plan: Plan) -> dict[str, Any]:
         "levels": levels,
         "total_levels": len(levels),
         "max_parallel_nodes": max((len(level) for level in levels), default=0),
-    }
-
-
-def tools_json() -> Sequence[dict[str, Any]]:
-    """All tools, by name."""
-    return [tool_json(tool) for tool in sorted(registry, key=lambda tool: tool.name)]
-
-
-def tool_json(tool: Tool) -> dict[str, Any]:
-    info = tool.info
-    return {
-        "name": tool.name,
-        "description": tool.description,
-        "effect": str(tool.effect),
-        "effects": sorted(tool.effects),
-        "isolation": str(tool.isolation),
-        "input_schema": info.input_schema,
-        "output_schema": info.output_schema,
     }
 
 

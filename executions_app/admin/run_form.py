@@ -77,11 +77,8 @@ class _Given:
         self.value = value
 
 
-class RunForm(forms.Form):
-    """What an execution is to be given, labels for it, and a key by which a form that is sent twice is recognised.
-
-    Without fields the input is one JSON object.
-    """
+class InputForm(forms.Form):
+    """What something is to be given, as a field for each of its inputs; without fields it is one JSON object."""
 
     def __init__(self, inputs: Sequence[InputField], given: JsonObject, data: Any = None) -> None:
         super().__init__(data)
@@ -90,10 +87,6 @@ class RunForm(forms.Form):
             self.fields[name] = _form_field(field, given)
         if not inputs:
             self.fields[_WHOLE] = _whole(given)
-        self.fields["labels"] = forms.CharField(
-            label=_("Labels"), required=False, help_text=_("Separated by commas, beside those of the workflow.")
-        )
-        self.fields["key"] = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput, initial=new_id)
 
     def input(self) -> JsonObject:
         """The input as it was filled in, without what was left empty; of a valid form."""
@@ -101,15 +94,6 @@ class RunForm(forms.Form):
             given = cast("_Given | None", self.cleaned_data[_WHOLE])
             return {} if given is None else cast("JsonObject", given.value)
         return {field.name: value for field, value in self._filled_in()}
-
-    def labels(self) -> list[str]:
-        return labels_in(self.cleaned_data["labels"])
-
-    def idempotency_key(self) -> str | None:
-        """The same for the same page with the same content."""
-        key = self.cleaned_data["key"]
-        content = jsontext.dumps([self.input(), self.labels()])
-        return f"{key}-{hashlib.sha256(content.encode()).hexdigest()[:32]}" if key else None
 
     def add_violations(self, problems: Sequence[tuple[str, str]]) -> None:
         """What the schema says of the input, each at its field; `problems` are pairs of dotted path and sentence."""
@@ -132,6 +116,40 @@ class RunForm(forms.Form):
                 yield field, value
             elif isinstance(value, str) and value:
                 yield field, value.replace("\r\n", "\n")
+
+
+class RunForm(InputForm):
+    """What an execution is to be given, labels for it, and a key by which a form that is sent twice is recognised."""
+
+    def __init__(self, inputs: Sequence[InputField], given: JsonObject, data: Any = None) -> None:
+        super().__init__(inputs, given, data)
+        self.fields["labels"] = forms.CharField(
+            label=_("Labels"), required=False, help_text=_("Separated by commas, beside those of the workflow.")
+        )
+        self.fields["key"] = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput, initial=new_id)
+
+    def labels(self) -> list[str]:
+        return labels_in(self.cleaned_data["labels"])
+
+    def idempotency_key(self) -> str | None:
+        """The same for the same page with the same content."""
+        key = self.cleaned_data["key"]
+        content = jsontext.dumps([self.input(), self.labels()])
+        return f"{key}-{hashlib.sha256(content.encode()).hexdigest()[:32]}" if key else None
+
+
+class TrialForm(InputForm):
+    """What a tool is to be tried with; where it may change something outside, that this is known."""
+
+    def __init__(
+        self, inputs: Sequence[InputField], given: JsonObject, data: Any = None, *, has_effect: bool = False
+    ) -> None:
+        super().__init__(inputs, given, data)
+        if has_effect:
+            self.fields["confirmed"] = forms.BooleanField(
+                label=_("I know that this call is real, and may change something outside"),
+                error_messages={"required": _("Tick this first: the tool was not called.")},
+            )
 
 
 def _whole(given: JsonObject) -> forms.Field:

@@ -8,6 +8,7 @@ from ninja.params.models import Query
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
 
 from executions_app.queries import execution_for
+from workflows_app.catalogue import configured_for
 from workflows_app.rest.auth import caller
 
 _NUMBER = re.compile(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", re.IGNORECASE)
@@ -16,6 +17,11 @@ _NUMBER = re.compile(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", re.IGNORECASE)
 def _execution(value: Any, info: ValidationInfo) -> Any:
     assert info.context is not None
     return execution_for(caller(info.context["request"]).user, str(value))
+
+
+def _configured(value: Any, info: ValidationInfo) -> Any:
+    assert info.context is not None
+    return configured_for(caller(info.context["request"]).user, str(value))
 
 
 def _in_utc(value: datetime | None) -> datetime | None:
@@ -28,6 +34,9 @@ def _in_utc(value: datetime | None) -> datetime | None:
 
 
 ExecutionInPath = Annotated[Any, PlainValidator(_execution), WithJsonSchema({"type": "string", "format": "uuid"})]
+
+# The tool of the site with the name in the path, if it exists for who calls.
+ToolInPath = Annotated[Any, PlainValidator(_configured), WithJsonSchema({"type": "string"})]
 
 
 def _as_text(value: Any) -> Any:

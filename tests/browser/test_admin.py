@@ -13,6 +13,7 @@ pytestmark = pytest.mark.timeout(180)
 ADMIN = "/admin/"
 WORKFLOWS = "/admin/workflows_app/workflow/"
 EXECUTIONS = "/admin/executions_app/workflowexecution/"
+TOOLS = "/admin/workflows_app/configuredtool/"
 LOOKS = {
     "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -38,6 +39,9 @@ def pages_of(site, execution):
         "run": f"{own}run/",
         "executions": EXECUTIONS,
         "execution": execution.removeprefix(site.url),
+        "tools": TOOLS,
+        "tool": f"{TOOLS}tool/market.rsi/",
+        "new tool": f"{TOOLS}add/",
         "system": f"{EXECUTIONS}system/",
         "tokens": "/admin/workflows_app/apitoken/",
         "new token": "/admin/workflows_app/apitoken/add/",

@@ -25,11 +25,14 @@ from workflows_app.models.access import EVERYTHING
 from workflows_app.models.token import Scope
 from workflows_app.models.workflow import WorkflowManager
 from workflows_app.services.secrets import NewSecret, create_secret
+from workflows_app.services.tools import Recipe
+from workflows_app.services.tools import create as create_tool
 from workflows_app.tools import tool
 
 # Every cell is rolled back: the next one finds the same world.
 pytestmark = pytest.mark.django_db
 
+TOOL = {"name": "site.nothing", "kind": "test.nothing", "effect": "none"}
 NODE = {"key": "n", "type": "adapter", "output": 1}
 ROLES = ("viewer", "operator", "editor")
 
@@ -52,6 +55,8 @@ class Row:
     private: bool = False
     # Whether the execution must have ended before.
     ended: bool = False
+    # Whether it takes a permission that superusers alone have here.
+    privileged: bool = False
 
 
 NO_EDITOR = ("viewer", "operator")
@@ -92,7 +97,11 @@ TABLE: dict[str, Row] = {
     "GET /executions/{execution}/logs": Row(200, "read"),
     "GET /executions/{execution}/events": Row(200, "read"),
     "GET /tools": Row(200, "read", owned=False),
+    "POST /tools": Row(201, "write", {"name": "site.other", "kind": "core.set"}, owned=False, privileged=True),
     "GET /tools/{name}": Row(200, "read", owned=False),
+    "PUT /tools/{name}": Row(200, "write", TOOL, owned=False, if_match=True, privileged=True),
+    "PATCH /tools/{name}": Row(200, "write", {"description": "x"}, owned=False, if_match=True, privileged=True),
+    "DELETE /tools/{name}": Row(204, "write", owned=False, if_match=True, privileged=True),
     "POST /tools/{name}/test": Row(200, "run", {"inputs": {}}, owned=False),
     "GET /credentials": Row(200, "read", owned=False),
     "POST /credentials": Row(201, "write", {"name": "another", "value": "k3y-of-the-other"}, owned=False),
@@ -117,6 +126,8 @@ def described() -> dict[str, dict[str, Any]]:
 def expected(row: Row, actor: str) -> int:
     if actor == "anonymous":
         return 401
+    if row.privileged:
+        return row.success if actor == "superuser" else 403
     if actor.startswith("token:"):
         return row.success if actor == f"token:{row.scope}" else 403
     if actor == "stranger" and row.owned:
@@ -152,8 +163,8 @@ def world(owner, tools):
         "execution": str(execution.pk),
         "key": "a",
         "edge_id": str(workflow.edges.order_by("order")[0].pk),
-        "name": "test.nothing",
         "credential": create_secret(NewSecret(name="broker", value="k3y-of-the-broker"), owner).name,
+        "name": create_tool(Recipe(**TOOL, configuration={}), get_user_model().objects.get(username="root")).name,
     }
     return programs, names
 

@@ -21,12 +21,13 @@ from tests.integration.admin import WORKFLOWS, page_of
 from tests.integration.conftest import document
 from tests.integration.staff import LIST, browser, staff, superuser
 from workflows_app.dag import jsontext
-from workflows_app.models import AuditEntry, WorkflowShare
+from workflows_app.models import AuditEntry, ConfiguredTool, WorkflowShare
 from workflows_app.models.access import Role
 from workflows_app.services.errors import Forbidden
 from workflows_app.templatetags.pastetrader import duration
 from workflows_app.wording import REASON_WORDS
 
+TOOLS = "/admin/workflows_app/configuredtool/"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Names and words that Korean texts have, too; of data: types of JSON, ids, addresses, what a database is called.
@@ -34,11 +35,13 @@ KNOWN = frozenset(
     """PasteTrader Django API YAML yaml yml JSON json MiB KB MB ID ms zip UTC Enter Shift Esc lease symbol AAPL
     SECRET_KEY SECRET_KEY_FALLBACKS input_schema list_executions
     number string integer boolean array null description debug info warning error tool version full
-    SQLite PostgreSQL InMemoryChannelLayer""".split()
+    SQLite PostgreSQL InMemoryChannelLayer none idempotent at_most_once checkable""".split()
 )
 WORD = re.compile(r"[A-Za-z_]{2,}")
-# What a test called something; an id or the end of one; a token or the beginning of one; a deed of the audit.
+# What a test called something; an id or the end of one; a token or the beginning of one; a deed of the audit; the name
+# of a registered tool, or of one in an example; an expression.
 NAMED = re.compile(
+    r"\b(?:core|crm|http|market|shell)\.\w+|\$\{\{.*?\}\}|"
     r"\bzz[\w.-]*|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8}\b|\bpt_[\w-]+|\btool\.tried\b"
 )
 READ_ALOUD = ("title", "aria-label", "placeholder", "alt", "label", "data-on", "data-off", "data-one", "data-many")
@@ -241,6 +244,26 @@ def test_titles_of_problems_are_korean_and_their_sentences_as_the_validator_wrot
     html = korean(root).post(page_of(flow, "document"), {"text": text, "check": "1"}).content.decode()
     assert "오류: 트리거 없음" in html
     assert "UNKNOWN_TOOL" in html
+
+
+def test_the_pages_of_tools(root):
+    client = korean(root)
+    schema = {"properties": {"zzn": {"type": "integer", "description": "zzabout"}}, "required": ["zzn"]}
+    fields = {"name": "zz.tool", "kind": "core.set", "configuration": "{}", "input_schema": jsontext.dumps(schema)}
+    made = read(client, f"{TOOLS}add/", **fields, is_active="on")
+    assert "여기서 만든 도구" in made
+    _ = read(client, TOOLS)
+    assert "이 말이 있는 도구가 없습니다" in read(client, f"{TOOLS}?q=zznothing")
+    _ = read(client, f"{TOOLS}tool/core.set/")
+    assert "결과를 돌려주었습니다" in read(client, f"{TOOLS}tool/zz.tool/", **{"input-0": 1})
+    assert "호출하지 않았습니다" in read(client, f"{TOOLS}tool/zz.tool/", **{"input-0": "zz"})
+    row = ConfiguredTool.objects.get()
+    change = f"{TOOLS}{row.pk}/change/"
+    _ = read(client, change)
+    assert "다시 조회한 다음" in read(client, change, **fields, read_version=7)
+    _ = read(client, change, **fields, read_version=1)
+    _ = read(client, f"{TOOLS}{row.pk}/delete/")
+    _ = read(client, f"{TOOLS}{row.pk}/delete/", post="yes")
 
 
 def test_the_pages_of_executions(root, flow, runs):

@@ -3,6 +3,7 @@
 from workflows_app.admin.audit import AuditAdmin
 from workflows_app.admin.credentials import CredentialAdmin
 from workflows_app.admin.tokens import TokenAdmin
+from workflows_app.admin.tools import ToolAdmin
 from workflows_app.admin.workflow import WorkflowAdmin
 
-__all__ = ["AuditAdmin", "CredentialAdmin", "TokenAdmin", "WorkflowAdmin"]
+__all__ = ["AuditAdmin", "CredentialAdmin", "TokenAdmin", "ToolAdmin", "WorkflowAdmin"]

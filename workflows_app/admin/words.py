@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from workflows_app.dag.differences import Change, Part
 from workflows_app.dag.problems import ProblemCode
+from workflows_app.dag.types import Effect
 from workflows_app.models.access import Role
 from workflows_app.models.token import Scope
 
@@ -75,6 +76,14 @@ PROBLEM_WORDS: dict[ProblemCode, Promise] = {
     ProblemCode.RETRY_OF_AT_MOST_ONCE: _("Retries of what must not be repeated"),
 }
 
+# What a repetition would do outside.
+EFFECT_WORDS: dict[Effect, Promise] = {
+    Effect.NONE: _("changes nothing outside"),
+    Effect.IDEMPOTENT: _("a repetition is recognised"),
+    Effect.AT_MOST_ONCE: _("must not be repeated"),
+    Effect.CHECKABLE: _("can be asked what it did"),
+}
+
 _DEED_WORDS: dict[str, Promise] = {
     "workflow.created": _("made it"),
     "workflow.replaced": _("replaced its document"),
@@ -91,6 +100,9 @@ _DEED_WORDS: dict[str, Promise] = {
     "execution.cancel_requested": _("cancelled an execution"),
     "execution.rerun": _("ran an execution again"),
     "tool.tried": _("tried a tool"),
+    "tool.created": _("made a tool"),
+    "tool.changed": _("changed a tool"),
+    "tool.deleted": _("deleted a tool"),
     "token.created": _("made a token"),
     "token.revoked": _("revoked a token"),
     "secret.set": _("set a secret"),
@@ -108,6 +120,7 @@ _OBJECT_WORDS: dict[str, Promise] = {
     "apitoken": _("API token"),
     "credential": _("secret"),
     "tool": _("tool"),
+    "configuredtool": _("tool"),
     "user": _("user"),
 }
 

@@ -57,6 +57,12 @@ def _check_tool_name(name: str, path: Path, catalogue: Catalogue, findings: Find
     if tool is None:
         hint = findings.spelling.hint(name, catalogue.keys()) or " Correct the name or register the tool."
         findings.add(ProblemCode.UNKNOWN_TOOL, f"There is no tool with the name {quoted(name)}.{hint}", path)
+    elif tool.missing_kind:
+        message = (
+            f"The tool {quoted(name)} is made of {quoted(tool.missing_kind)}, which nothing registers any more: "
+            "install the app that does, or use another tool."
+        )
+        findings.add(ProblemCode.UNKNOWN_TOOL, message, path)
     elif not tool.active:
         message = f"The tool {quoted(name)} is switched off: switch it on or use another one."
         findings.add(ProblemCode.INACTIVE_TOOL, message, path)

@@ -47,6 +47,19 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 NO_RETRY = RetryPolicy()
 
 
+class Configured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A tool that was made on the site, as it was when the snapshot was made: see `dag.configured`.
+
+    `configuration` are arguments of the registered tool `kind`, with expressions in their strings.
+    """
+
+    name: str
+    kind: str
+    configuration: dict[str, Any] = {}
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+
+
 class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One node as the document states it. Fields that its type does not have are at their defaults.
 
@@ -69,6 +82,7 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     output_schema: dict[str, Any] | None = None
     # tool
     tool: str = ""
+    configured: Configured | None = None
     # The secrets that its expressions name.
     secrets: tuple[str, ...] = ()
     # agent
@@ -155,8 +169,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 
     @cached_property
     def tools(self) -> frozenset[tuple[str, Effect]]:
-        """The tools that are called, each with the effect that its nodes state."""
-        return frozenset((node.tool, node.effect) for node in self.nodes if node.type is NodeType.TOOL)
+        """The registered tools that are called, each with the effect that its nodes state."""
+        return frozenset(
+            (node.tool, node.effect) for node in self.nodes if node.type is NodeType.TOOL and node.configured is None
+        )
+
+    @cached_property
+    def configured(self) -> dict[tuple[str, Effect], Configured]:
+        """The tools of the site that are called, by name and by the effect that their nodes state."""
+        return {(node.tool, node.effect): node.configured for node in self.nodes if node.configured is not None}
 
     @cached_property
     def outgoing(self) -> tuple[tuple[int, ...], ...]:

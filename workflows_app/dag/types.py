@@ -154,6 +154,14 @@ class ToolInfo:
     input_schema: JsonObject
     output_schema: JsonObject
     active: bool = True
+    # Of a tool that was made on the site: the registered one that it was made of, where that is no more.
+    missing_kind: str = ""
+
+    @property
+    def possible_effects(self) -> frozenset[Effect]:
+        """The effects that nodes which call it can have."""
+        by_rule = frozenset[Effect]() if self.effect_rule is None else frozenset({self.effect_rule.effect})
+        return self.effects | by_rule | {self.effect}
 
     def effect_of(self, inputs: object) -> Effect:
         """The effect of a node with these `inputs` in its document that states none."""

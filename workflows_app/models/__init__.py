@@ -1,6 +1,7 @@
 """Workflow definitions in the database, and who may do what with them."""
 
 from workflows_app.models.audit import AuditEntry
+from workflows_app.models.configured_tool import ConfiguredTool
 from workflows_app.models.credential import Credential
 from workflows_app.models.edge import Edge
 from workflows_app.models.node import Node
@@ -12,6 +13,7 @@ from workflows_app.models.workflow import Workflow
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "ConfiguredTool",
     "Credential",
     "Edge",
     "Node",

@@ -1,37 +1,52 @@
 """A document or a workflow's rows to a `Plan`."""
 
 import uuid
+from collections.abc import Mapping
 from typing import cast
 
+from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.templates import secrets_of
-from workflows_app.dag.types import JsonObject, JsonValue, NodeType
+from workflows_app.dag.types import JsonObject, NodeType
 from workflows_app.models import WorkflowVersion
-from workflows_app.tools.registry import Registry
+from workflows_app.services.toolbox import Toolbox
 
 
-def compile_document(document: JsonObject, tools: Registry) -> Plan:
+def compile_document(document: JsonObject, tools: Toolbox) -> Plan:
     """The plan of a document that the validator accepted, with the effect of every tool and the secrets of every node
     stated in it.
+
+    What a tool of the site is configured with is in the plan, too: a run does not ask what became of it since.
     """
     nodes = [_node(node, tools) for node in cast(list[JsonObject], document["nodes"])]
     return Plan.from_document({**document, "nodes": cast("list[object]", nodes)})  # pyright: ignore[reportArgumentType]
 
 
-def _node(node: JsonObject, tools: Registry) -> JsonObject:
+def _node(node: JsonObject, tools: Toolbox) -> Mapping[str, object]:
     if node["type"] not in (NodeType.TOOL, NodeType.AGENT):
         return node
-    stated = dict(node)
-    if node["type"] == NodeType.TOOL and "effect" not in node:
-        stated["effect"] = tools.get(cast(str, node["tool"])).effect_of(node.get("inputs"))
-    if secrets := secrets_of(node.get("inputs")):
-        stated["secrets"] = cast("list[JsonValue]", secrets)
+    stated: dict[str, object] = dict(node)
+    secrets = secrets_of(node.get("inputs"))
+    if node["type"] == NodeType.TOOL:
+        name = cast(str, node["tool"])
+        _ = stated.setdefault("effect", tools.effect_of(name, node.get("inputs")))
+        if (configured := tools.configured(name)) is not None:
+            stated["configured"] = configured
+            secrets += [secret for secret in secrets_of(configured.configuration) if secret not in secrets]
+    if secrets:
+        stated["secrets"] = secrets
     return stated
 
 
-def agrees(plan: Plan, tools: Registry) -> bool:
-    """Whether the tools of a plan are still there, with the effects that the plan states."""
-    return all(name in tools and effect in tools.get(name).possible_effects for name, effect in plan.tools)
+def agrees(plan: Plan, tools: Toolbox) -> bool:
+    """Whether the tools of a plan are still there, as the plan has them. Costs a query where some are of the site."""
+    return all(name in tools and effect in tools.effects_of(name) for name, effect in plan.tools) and all(
+        tools.runs(name)
+        and effect in tools.effects_of(name)
+        # As text: 1.0 and 1.00 are equal and not the same.
+        and jsontext.dumps_struct(tools.configured(name)) == jsontext.dumps_struct(configured)
+        for (name, effect), configured in plan.configured.items()
+    )
 
 
 def plan_of(version: WorkflowVersion) -> Plan:

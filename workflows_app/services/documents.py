@@ -16,7 +16,7 @@ from workflows_app.dag.problems import Problem, ProblemCode, errors_of
 from workflows_app.dag.types import Handle, JsonObject, JsonValue
 from workflows_app.models import Edge, Node, Workflow
 from workflows_app.services.errors import InvalidDefinition
-from workflows_app.tools.registry import registry
+from workflows_app.services.toolbox import Toolbox
 
 type LineOf = Callable[[Sequence[str | int]], int | None]
 
@@ -85,15 +85,17 @@ def submitted(text: str | bytes) -> Source:
     return source
 
 
-def problems_of(source: Source) -> list[Problem]:
-    """Everything that is wrong with a document, given the tools of this process."""
+def problems_of(source: Source, tools: Toolbox | None = None) -> list[Problem]:
+    """Everything that is wrong with a document, given the tools of this process and of the site."""
     sizes = workflow_settings().sizes
-    return validation.validate(source.document, registry.catalogue(), line_of=source.line_of, sizes=sizes)
+    return validation.validate(
+        source.document, Toolbox() if tools is None else tools, line_of=source.line_of, sizes=sizes
+    )
 
 
-def checked(source: Source) -> JsonObject:
+def checked(source: Source, tools: Toolbox | None = None) -> JsonObject:
     """The document, if it may run. Raises `InvalidDefinition` with all problems otherwise."""
-    problems = problems_of(source)
+    problems = problems_of(source, tools)
     if errors_of(problems):
         raise InvalidDefinition(problems)
     return cast(JsonObject, source.document)

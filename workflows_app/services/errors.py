@@ -7,6 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
+from workflows_app.dag.configured import Mistake
 from workflows_app.dag.problems import Problem
 
 _DEEDS: Mapping[str, Promise] = {
@@ -269,4 +270,62 @@ class NoCredentialKeys(DefinitionError):
     def __init__(self) -> None:
         super().__init__(
             _("CREDENTIAL_KEYS is not set, or holds what is no key: set it, and `manage.py check` until it is right.")
+        )
+
+
+class InvalidTool(DefinitionError):
+    """Raised when a tool cannot be as it is asked for; `mistakes` are all of them."""
+
+    code: ClassVar[str] = "invalid_tool"
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        told = "; ".join(f"{mistake.field}: {mistake.message}" for mistake in mistakes[:_IN_A_SENTENCE])
+        super().__init__(_("The tool cannot be saved: %(problems)s") % {"problems": told})
+        self.mistakes = list(mistakes)
+
+
+class ToolNameTaken(DefinitionError):
+    """Raised when another tool of the site has a name."""
+
+    code: ClassVar[str] = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_("There is a tool '%(name)s' already: choose another name.") % {"name": name})
+
+
+class ToolConflict(DefinitionError):
+    """Raised when a change was made for a version of a tool that is no longer the present one."""
+
+    code: ClassVar[str] = "version_conflict"
+
+    def __init__(self, present: int) -> None:
+        super().__init__(
+            _(
+                "The tool has changed since you read it: its version is %(number)s now. Read it again, then repeat "
+                "your change on what you find."
+            )
+            % {"number": present}
+        )
+
+
+class ToolPermission(DefinitionError):
+    """Raised when a user may use tools, but not do this with them."""
+
+    code: ClassVar[str] = "forbidden"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("You may use tools, but not make, change or delete them: ask an administrator for the permission.")
+        )
+
+
+class RegisteredTool(DefinitionError):
+    """Raised when a tool is to be changed that is made in code."""
+
+    code: ClassVar[str] = "registered_tool"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            _("The tool '%(name)s' is made in code, and cannot be changed here: make another one of its kind.")
+            % {"name": name}
         )

@@ -7,7 +7,7 @@ from workflows_app.dag.plan import Plan
 from workflows_app.models import Workflow, WorkflowVersion
 from workflows_app.services.compile import PLANS_KEPT, agrees, compile_document, plan_of
 from workflows_app.services.documents import Source, checked, document_of
-from workflows_app.tools.registry import registry
+from workflows_app.services.toolbox import Toolbox
 
 
 def publish(workflow: Workflow) -> WorkflowVersion:
@@ -17,10 +17,10 @@ def publish(workflow: Workflow) -> WorkflowVersion:
     `InvalidDefinition` with all problems.
     """
     present = (workflow.id, workflow.version)
-    latest = _published.get(present) or _latest(workflow)
-    if latest is None or not agrees(plan_of(latest), registry):
-        document = checked(Source(document=document_of(workflow), line_of=lambda _path: None))
-        latest = _snapshot(compile_document(document, registry), workflow)
+    latest, tools = _published.get(present) or _latest(workflow), Toolbox()
+    if latest is None or not agrees(plan_of(latest), tools):
+        document = checked(Source(document=document_of(workflow), line_of=lambda _path: None), tools)
+        latest = _snapshot(compile_document(document, tools), workflow)
     if len(_published) >= PLANS_KEPT:
         _published.clear()
     _published[present] = latest
@@ -38,7 +38,8 @@ def _latest(workflow: Workflow) -> WorkflowVersion | None:
 
 def publish_anonymous(source: Source) -> WorkflowVersion:
     """The snapshot of a document that belongs to no workflow. Raises `InvalidDefinition`."""
-    return _snapshot(compile_document(checked(source), registry), None)
+    tools = Toolbox()
+    return _snapshot(compile_document(checked(source, tools), tools), None)
 
 
 def _snapshot(plan: Plan, workflow: Workflow | None) -> WorkflowVersion:

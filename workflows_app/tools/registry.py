@@ -167,7 +167,7 @@ class Registry:
         Raises `ToolDefinitionError` for a name or a function that cannot be a tool's, `DuplicateTool` for a name
         that another function has.
         """
-        if not _NAME.fullmatch(tool.name):
+        if not is_tool_name(tool.name):
             raise ToolDefinitionError(
                 f"{quoted(tool.name)} is no name for a tool: use a family and a name in lower case, as in 'market.rsi'."
             )
@@ -248,6 +248,11 @@ class _Catalogue(Mapping[str, ToolInfo]):
 
 
 registry = Registry()
+
+
+def is_tool_name(text: str) -> bool:
+    """Whether a tool may have this name: a family and a name, in lower case."""
+    return _NAME.fullmatch(text) is not None
 
 
 def catalogue() -> Mapping[str, ToolInfo]:
