@@ -1,15 +1,17 @@
 """System checks of this app's settings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.db import DatabaseError
 
 from workflows_app import plugins
 from workflows_app.conf import workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
+from workflows_app.models import Credential
 from workflows_app.services.vault import NEW_KEY, is_key
 from workflows_app.tools.market.sources import SourceSettingError, source_of
 from workflows_app.tools.market.tables import CsvSource
@@ -144,23 +146,32 @@ def check_credential_keys(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMes
     ]
 
 
-def check_has_credential_key(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
-    """For deployments: without a key no secret can be kept."""
+def check_secrets_can_be_read(
+    app_configs: Any, databases: Collection[str] | None = None, **_kwargs: Any
+) -> Sequence[CheckMessage]:
+    """Of a database: where there are secrets, there must be a key. Without secrets nobody needs one."""
     del app_configs
-    if workflow_settings().credential_keys:
+    if not databases or workflow_settings().credential_keys:
+        return []
+    try:
+        count = Credential.objects.count()
+    except DatabaseError:
+        # Before the first migration there is no table.
+        return []
+    if not count:
         return []
     return [
-        checks.Warning(
-            "PASTETRADER['CREDENTIAL_KEYS'] is not set: no secret can be kept or used.",
-            hint=f"Set it to a key, and keep that key apart from the database. For a new one: {NEW_KEY}",
-            id="pastetrader.W020",
+        Error(
+            f"There are {count} secrets in the database, and PASTETRADER['CREDENTIAL_KEYS'] is not set.",
+            hint="Set the keys with which they were encrypted: nodes that use them fail until then.",
+            id="pastetrader.E021",
         )
     ]
 
 
 def register_checks() -> None:
     _ = register(check_credential_keys)
-    _ = register(check_has_credential_key, deploy=True)
+    _ = register(check_secrets_can_be_read, checks.Tags.database)
     _ = register(check_market_source)
     _ = register(check_demo)
     _ = register(check_sizes)

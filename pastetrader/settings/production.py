@@ -1,7 +1,8 @@
 """Settings for a server that others can reach: nothing is generated, nothing is guessed, TLS only.
 
-Needs SECRET_KEY, CREDENTIAL_KEYS and ALLOWED_HOSTS in the environment, and `manage.py collectstatic` before the
-start. Where a proxy ends TLS and sets X-Forwarded-Proto itself, say so with TRUST_FORWARDED_PROTO=on.
+Needs SECRET_KEY and ALLOWED_HOSTS in the environment, CREDENTIAL_KEYS where there are secrets, and `manage.py
+collectstatic` before the start. Where a proxy ends TLS and sets X-Forwarded-Proto itself, say so with
+TRUST_FORWARDED_PROTO=on.
 """
 # pyright: reportConstantRedefinition=false
 # Overriding is the purpose.
@@ -24,7 +25,8 @@ def _required(name: str, example: str) -> str:
 
 
 SECRET_KEY = _required("SECRET_KEY", "$(openssl rand -base64 48)")
-PASTETRADER["CREDENTIAL_KEYS"] = _required("CREDENTIAL_KEYS", "$(openssl rand -base64 32 | tr +/ -_)")
+# Without keys no secret is kept or used: the page, the API and nodes say so.
+PASTETRADER["CREDENTIAL_KEYS"] = os.environ.get("CREDENTIAL_KEYS", "")
 ALLOWED_HOSTS = [host.strip() for host in _required("ALLOWED_HOSTS", "trader.example.com").split(",")]
 if "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS contains '*', which admits any Host header. Name the hosts.")

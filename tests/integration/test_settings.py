@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
 from pastetrader.settings.secret_key import new_credential_key, read_or_generate
 from tests.architecture.source import ROOT
+from workflows_app.services.secrets import NewSecret, set_secret
 
 KEY = "YW5vdGhlciBrZXksIG9mIHRoaXJ0eSB0d28gYnl0ZXM="
 READ_SETTINGS = """
@@ -60,9 +62,8 @@ def test_the_embedded_settings_take_everything_from_the_environment() -> None:
     ("environment", "sentence"),
     [
         ({"ALLOWED_HOSTS": "a.example"}, "SECRET_KEY is not set."),
-        ({"SECRET_KEY": "k" * 60}, "CREDENTIAL_KEYS is not set."),
-        ({"SECRET_KEY": "k" * 60, "CREDENTIAL_KEYS": KEY}, "ALLOWED_HOSTS is not set."),
-        ({"SECRET_KEY": "k" * 60, "CREDENTIAL_KEYS": KEY, "ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS contains '*'"),
+        ({"SECRET_KEY": "k" * 60}, "ALLOWED_HOSTS is not set."),
+        ({"SECRET_KEY": "k" * 60, "ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS contains '*'"),
     ],
 )
 def test_production_refuses_to_start_without_a_key_and_named_hosts(environment: dict[str, str], sentence: str) -> None:
@@ -76,7 +77,6 @@ def test_production_passes_the_deployment_checks() -> None:
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "pastetrader.settings.production",
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        "CREDENTIAL_KEYS": KEY,
         "ALLOWED_HOSTS": "trader.example",
         "REDIS_URL": "redis://cache.example",
         "DEBUG": "on",
@@ -93,7 +93,6 @@ def test_production_whose_processes_share_nothing_is_warned_of(shared: dict[str,
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "pastetrader.settings.production",
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        "CREDENTIAL_KEYS": KEY,
         "ALLOWED_HOSTS": "trader.example",
         "DATABASE_URL": "postgres://user@db.example/trader",
         "REDIS_URL": "",
@@ -148,6 +147,21 @@ def test_keys_of_secrets_that_are_none_are_an_error_that_does_not_tell_them() ->
     assert "no issues" in checked(CREDENTIAL_KEYS=[KEY, KEY])
 
 
-def test_a_deployment_without_a_key_of_secrets_is_warned_of() -> None:
-    assert "pastetrader.W020" in checked("--deploy", CREDENTIAL_KEYS="")
-    assert "pastetrader.W020" not in checked("--deploy")
+@pytest.mark.django_db
+def test_secrets_without_a_key_are_an_error_of_the_database() -> None:
+    assert "no issues" in checked("--database", "default", CREDENTIAL_KEYS="")
+    owner = get_user_model().objects.create_user("ada")
+    _ = set_secret(NewSecret(name="TOKEN", value="of-a-broker-42"), owner)
+    assert "pastetrader.E021" in checked("--database", "default", CREDENTIAL_KEYS="")
+    assert "no issues" in checked("--database", "default")
+
+
+def test_production_takes_keys_of_secrets_from_the_environment_alone(tmp_path: Path) -> None:
+    asked = "import django; django.setup(); from django.conf import settings; print(settings.PASTETRADER)"
+    environment = {"DJANGO_SETTINGS_MODULE": "pastetrader.settings.production", "CREDENTIAL_KEYS": ""}
+    environment |= {"SECRET_KEY": "k" * 60, "ALLOWED_HOSTS": "a.example"}
+    command = [sys.executable, "-c", asked]
+    told = subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert "'CREDENTIAL_KEYS': ''" in told
