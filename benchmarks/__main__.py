@@ -5,13 +5,13 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import api, calls, live, product, report
+from benchmarks import api, calls, live, product, report, steps
 from benchmarks.database import Database, PostgresDatabase, SqliteDatabase
 from benchmarks.measuring import NAMES as WORKLOADS
-from benchmarks.measuring import Measurement, measure
+from benchmarks.measuring import measure
 from tests.postgresql import server
 
-NAMES = (*WORKLOADS, *api.NAMES, *live.NAMES, *calls.NAMES)
+NAMES = (*WORKLOADS, *api.NAMES, *live.NAMES, *calls.NAMES, steps.NAME)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -26,27 +26,22 @@ def main() -> None:
         else:
             database = SqliteDatabase(Path(folder))
         product.set_up(database)
-        measurements: list[Measurement] = []
-        answers: list[api.Answers] = []
-        latencies: list[live.Latencies] = []
-        http: list[calls.Calls] = []
+        found = report.Found()
         for name in options.only:
             print(f"measuring {name}", flush=True)
             if name in api.NAMES:
-                answers += api.measure(name, options.rounds, database)
+                found.answers += api.measure(name, options.rounds, database)
             elif name in live.NAMES:
-                latencies += live.measure(name, options.rounds, database)
+                found.latencies += live.measure(name, options.rounds, database)
             elif name in calls.NAMES:
-                http += calls.measure(name, options.rounds, database)
+                found.calls += calls.measure(name, options.rounds, database)
+            elif name == steps.NAME:
+                found.costs.append(steps.measure(options.rounds))
             else:
-                measurements.append(measure(name, options.rounds, database, Path(folder)))
+                found.measurements.append(measure(name, options.rounds, database, Path(folder)))
         product.tear_down()
-    report.write(results, options.database, measurements, answers=answers, latencies=latencies, calls=http)
-    tables = [report.table(measurements)] if measurements else []
-    tables += [report.answers_table(answers)] if answers else []
-    tables += [report.latencies_table(latencies)] if latencies else []
-    tables += [report.calls_table(http)] if http else []
-    print("", *tables, "", sep="\n")
+    report.write(results, options.database, found)
+    print("", *report.tables(found), "", sep="\n")
     print(
         f"{options.database}: medians of {options.rounds} interleaved rounds on one machine: read the ratios. "
         f"Samples: {results}"

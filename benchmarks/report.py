@@ -6,7 +6,7 @@ import platform
 import sqlite3
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from benchmarks.calls import Calls
 from benchmarks.live import COLUMNS as LATENCIES_COLUMNS
 from benchmarks.live import Latencies
 from benchmarks.measuring import Measurement
+from benchmarks.steps import COLUMNS as COSTS_COLUMNS
+from benchmarks.steps import Costs
 from benchmarks.workloads import SPECIFICATIONS
 
 DISTRIBUTIONS = ("django", "msgspec", "uuid-utils", "pydantic", "django-ninja", "daphne", "httpx")
@@ -26,6 +28,17 @@ ANSWERS_COLUMNS = (
     "workload", "connections", "p50 ms", "p99 ms", "requests/s", "plain p50 ms", "plain p99 ms", "plain requests/s",
     "plain : ours",
 )  # fmt: skip
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """All that was measured."""
+
+    measurements: list[Measurement] = field(default_factory=list[Measurement])
+    answers: list[Answers] = field(default_factory=list[Answers])
+    latencies: list[Latencies] = field(default_factory=list[Latencies])
+    calls: list[Calls] = field(default_factory=list[Calls])
+    costs: list[Costs] = field(default_factory=list[Costs])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +75,13 @@ def answers_table(answers: Sequence[Answers]) -> str:
     return _lines(ANSWERS_COLUMNS, [_answers_row(one) for one in answers])
 
 
-def latencies_table(latencies: Sequence[Latencies]) -> str:
-    return _lines(LATENCIES_COLUMNS, [one.row for one in latencies])
-
-
-def calls_table(calls: Sequence[Calls]) -> str:
-    return _lines(CALLS_COLUMNS, [one.row for one in calls])
+def tables(found: Found) -> list[str]:
+    """Those of which something was measured."""
+    shown = [table(found.measurements)] if found.measurements else []
+    shown += [answers_table(found.answers)] if found.answers else []
+    shown += [_lines(LATENCIES_COLUMNS, [one.row for one in found.latencies])] if found.latencies else []
+    shown += [_lines(CALLS_COLUMNS, [one.row for one in found.calls])] if found.calls else []
+    return shown + [_lines(COSTS_COLUMNS, one.rows) for one in found.costs]
 
 
 def _answers_row(one: Answers) -> tuple[str, ...]:
@@ -133,15 +147,7 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def write(
-    path: Path,
-    database: str,
-    measurements: Sequence[Measurement],
-    *,
-    answers: Sequence[Answers],
-    latencies: Sequence[Latencies],
-    calls: Sequence[Calls],
-) -> None:
+def write(path: Path, database: str, found: Found) -> None:
     """All samples, with what they were measured on."""
     facts = {
         "database": database,
@@ -153,10 +159,7 @@ def write(
         "cpus": os.cpu_count(),
         "cpus_allowed": os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count(),
         "load_average": os.getloadavg(),
-        "measurements": [asdict(one) for one in measurements],
-        "answers": [asdict(one) for one in answers],
-        "latencies": [asdict(one) for one in latencies],
-        "calls": [asdict(one) for one in calls],
+        **asdict(found),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     _ = path.write_text(json.dumps(facts, indent=2) + "\n")
