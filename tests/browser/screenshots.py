@@ -34,9 +34,9 @@ edges:
 """
 # Besides the whole in the light: these pages also look like that.
 ALSO = {
-    "dark": ("dashboard", "workflow", "execution-graph", "executions"),
-    "phone": ("dashboard", "workflows", "run", "execution-table", "execution-graph", "executions"),
-    "korean": ("dashboard", "workflows", "run", "execution-graph", "executions", "system"),
+    "dark": ("dashboard", "workflow", "execution-graph", "executions", "tool"),
+    "phone": ("dashboard", "workflows", "tools", "tool", "run", "execution-table", "execution-graph", "executions"),
+    "korean": ("dashboard", "workflows", "run", "execution-graph", "executions", "system", "tools", "tool"),
 }
 
 
@@ -52,6 +52,7 @@ def main() -> None:
         workflows = [*sorted((ROOT / "demo").glob("*.yaml")), orders]
         with prepared(folder, workflows) as ready, serving(folder, ready.environment) as server:
             site = ready.at(server.url)
+            _make_some(site)
             execution = _run_some(site)
             pages = {name.replace(" ", "-"): path for name, path in pages_of(site, execution).items()}
             execution = pages.pop("execution")
@@ -67,6 +68,17 @@ def main() -> None:
             site.close()
         browser.close()
     _ = sys.stdout.write(f"{len(list(IMAGES.glob('*.png')))} pictures are in {IMAGES.relative_to(ROOT)}\n")
+
+
+def _make_some(site: Site) -> None:
+    """A secret, and a tool of the site that uses it."""
+    _ = site.api("POST", "/credentials", json={"name": "DESK_TOKEN", "value": "of-the-desk-42"})
+    order = {
+        "url": "https://desk.example/quotes/${{ input.symbol }}",
+        "auth": {"bearer": "${{ secrets.DESK_TOKEN }}"},
+    }
+    tool = {"name": "desk.quote", "kind": "http.request", "description": "The desk's quote of a share"}
+    _ = site.api("POST", "/tools", json={**tool, "configuration": order})
 
 
 def _run_some(site: Site) -> str:
