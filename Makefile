@@ -15,7 +15,7 @@ PORT ?= 8000
 # The tests of the embedded default run on it, whatever the environment says.
 SQLITE := sqlite:///$(CURDIR)/var/pastetrader.sqlite3
 # Processes that run tests at the same time; one that has nothing left takes from the others.
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: help
 help: ## show this list

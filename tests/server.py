@@ -34,8 +34,13 @@ def serving(
     environment: Mapping[str, str] = os.environ,
     application: str = "pastetrader.asgi:application",
     port: int = 0,
+    *,
+    ending: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Server]:
-    """Start it, wait until it answers, and end it in order; what it says goes to a file in `folder`."""
+    """Start it, wait until it answers, and end it; what it says goes to a file in `folder`.
+
+    By default it ends in order, and waits for what runs; SIGKILL is for tests that are through with it.
+    """
     log = folder / "daphne.log"
     with socket.create_server(("127.0.0.1", port)) as listening, log.open("w") as output:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -54,7 +59,7 @@ def serving(
         assert process.poll() is None, log.read_text()
         yield Server(url, process, log)
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(ending)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

@@ -18,7 +18,7 @@ from tests import databases
 from tests.acceptance.conftest import ROOT
 from tests.server import serving
 
-EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 5
+EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
 SEED = 20260102
 # A body that fits the schema of documents may still be no workflow, and a cursor is what the API gave: 422 is right.
 NOT_ASKED = "positive_data_acceptance"

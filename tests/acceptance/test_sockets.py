@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import socket as sockets
 import subprocess
 from decimal import Decimal
@@ -93,7 +94,7 @@ class Site:
 
 @contextlib.contextmanager
 def running_site(shell, tmp_path, **environment):
-    with serving(tmp_path, shell.environment | environment) as server:
+    with serving(tmp_path, shell.environment | environment, ending=signal.SIGKILL) as server:
         yield Site(server, shell)
 
 

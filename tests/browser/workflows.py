@@ -9,12 +9,12 @@ from typing import Any
 EVIL = "</script><img src=x onerror=alert(1)>"
 LONG = "12345678901234567890.123456789"
 
-# Everything that a node can become, within two seconds; what it says wants to be markup.
+# Everything that a node can become, within five seconds; what it says wants to be markup.
 MIXED = f"""
 name: mixed
 nodes:
   - {{key: start, type: trigger}}
-  - {{key: prices, type: tool, tool: core.sleep, inputs: {{seconds: 1}}}}
+  - {{key: prices, type: tool, tool: core.sleep, inputs: {{seconds: 4}}}}
   - {{key: flaky, type: tool, tool: core.fail, inputs: {{times: 1}}, retry: {{max_retries: 2, delay: 0.5}}}}
   - {{key: broken, type: tool, tool: core.fail, inputs: {{message: "{EVIL}", type: QuotaError}}}}
   - {{key: after_broken, type: tool, tool: core.set}}

@@ -19,8 +19,8 @@ from tests.integration.conftest import document
 from workflows_app.dag.types import Effect
 from workflows_app.history import PRESENT, Version, content_of, document_from
 from workflows_app.services.compile import agrees, compile_document
+from workflows_app.services.toolbox import Toolbox
 from workflows_app.tools.http import connections
-from workflows_app.tools.registry import registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,13 +67,13 @@ def test_the_effect_of_a_node_follows_from_the_method_in_its_document(inputs, ef
     call = {"tool": "http.request"}
     if inputs is not None:
         call["inputs"] = {"url": "http://a.example", **inputs} if isinstance(inputs, dict) else inputs
-    plan = compile_document(document("t>a", a=call), registry)
+    plan = compile_document(document("t>a", a=call), Toolbox())
     assert plan.nodes[1].effect == effect
-    assert agrees(plan, registry)
-    idempotent = compile_document(document("t>a", a={**call, "effect": "idempotent"}), registry)
-    assert (idempotent.nodes[1].effect, agrees(idempotent, registry)) == (Effect.IDEMPOTENT, True)
-    checkable = compile_document(document("t>a", a={**call, "effect": "checkable"}), registry)
-    assert not agrees(checkable, registry)
+    assert agrees(plan, Toolbox())
+    idempotent = compile_document(document("t>a", a={**call, "effect": "idempotent"}), Toolbox())
+    assert (idempotent.nodes[1].effect, agrees(idempotent, Toolbox())) == (Effect.IDEMPOTENT, True)
+    checkable = compile_document(document("t>a", a={**call, "effect": "checkable"}), Toolbox())
+    assert not agrees(checkable, Toolbox())
 
 
 def test_the_history_does_not_state_an_effect_that_follows_from_the_method(import_document):

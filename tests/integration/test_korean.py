@@ -252,7 +252,8 @@ def test_the_pages_of_tools(root):
     fields = {"name": "zz.tool", "kind": "core.set", "configuration": "{}", "input_schema": jsontext.dumps(schema)}
     made = read(client, f"{TOOLS}add/", **fields, is_active="on")
     assert "여기서 만든 도구" in made
-    _ = read(client, TOOLS)
+    # Only built-in ones: tests register others, whose names are in no language.
+    _ = read(client, f"{TOOLS}?q=core")
     assert "이 말이 있는 도구가 없습니다" in read(client, f"{TOOLS}?q=zznothing")
     _ = read(client, f"{TOOLS}tool/core.set/")
     assert "결과를 돌려주었습니다" in read(client, f"{TOOLS}tool/zz.tool/", **{"input-0": 1})
