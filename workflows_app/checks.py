@@ -9,7 +9,8 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import DatabaseError
 
 from workflows_app import plugins
-from workflows_app.conf import workflow_settings
+from workflows_app.agents.providers import ProviderSettingError
+from workflows_app.conf import current_providers, workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.models import Credential
 from workflows_app.services.vault import NEW_KEY, is_key
@@ -55,6 +56,21 @@ def check_market_source(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessa
             id="pastetrader.E001",
         )
     ]
+
+
+def check_agent_providers(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    try:
+        _ = current_providers()
+    except ProviderSettingError as error:
+        return [
+            Error(
+                f"PASTETRADER['AGENT_PROVIDERS'] or ['AGENT_PROVIDER'] cannot be used. {error}",
+                hint="Describe providers as docs/agents.md does, or leave the settings out.",
+                id="pastetrader.E033",
+            )
+        ]
+    return []
 
 
 def check_demo(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
@@ -174,5 +190,6 @@ def register_checks() -> None:
     _ = register(check_secrets_can_be_read, checks.Tags.database)
     _ = register(check_market_source)
     _ = register(check_demo)
+    _ = register(check_agent_providers)
     _ = register(check_sizes)
     _ = register(check_plugins)

@@ -1,11 +1,12 @@
 """The settings of this app: the `PASTETRADER` dict, read when needed and typed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
+from workflows_app.agents.providers import Provider, providers_of
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
 
@@ -14,6 +15,9 @@ from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
 class WorkflowSettings:
     # Where `market.prices` gets its prices from, as the setting says it; None: the bundled file.
     market_source: object
+    # The providers of agent nodes, and the one that they call `default`, as the settings say them.
+    agent_providers: object
+    agent_provider: str
     # A folder of documents that a user without workflows is offered; None: nothing is offered.
     demo: Path | None
     # The largest workflow.
@@ -35,6 +39,8 @@ def workflow_settings() -> WorkflowSettings:
     demo = configured.get("DEMO")
     return WorkflowSettings(
         market_source={"csv": market_data} if market_data else configured.get("MARKET_SOURCE"),
+        agent_providers=configured.get("AGENT_PROVIDERS", {}),
+        agent_provider=str(configured.get("AGENT_PROVIDER") or ""),
         demo=Path(demo) if demo else None,
         sizes=Sizes(
             nodes=int(configured.get("MAX_NODES", DEFAULT_SIZES.nodes)),
@@ -47,6 +53,12 @@ def workflow_settings() -> WorkflowSettings:
         wrong_credentials_per_minute=int(configured.get("WRONG_CREDENTIALS_PER_MINUTE", 20)),
         credential_keys=_keys(configured.get("CREDENTIAL_KEYS", ())),
     )
+
+
+def current_providers() -> Mapping[str, Provider]:
+    """The providers of agent nodes by name. Raises `ProviderSettingError`."""
+    chosen = workflow_settings()
+    return providers_of(chosen.agent_providers, chosen.agent_provider)
 
 
 def _keys(configured: str | Iterable[str]) -> tuple[str, ...]:

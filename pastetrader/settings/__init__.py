@@ -1,7 +1,7 @@
 """The embedded default: SQLite in `var/`, an in-memory channel layer, everything in one process.
 
 The environment (and a `.env` file beside manage.py) may set DATABASE_URL, REDIS_URL, SECRET_KEY, CREDENTIAL_KEYS,
-DEBUG, ALLOWED_HOSTS and METRICS_TOKEN. Nothing needs to be set to begin.
+DEBUG, ALLOWED_HOSTS, METRICS_TOKEN and AGENT_PROVIDER. Nothing needs to be set to begin.
 """
 
 import os
@@ -193,6 +193,8 @@ PASTETRADER: dict[str, Any] = {
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
     # Entries by commas, as docs/http.md says.
     "HTTP_ALLOWED_HOSTS": env.list("HTTP_ALLOWED_HOSTS", default=[]),
+    # Who answers the agents of the demo, such as openai:MODEL; docs/agents.md says more.
+    "AGENT_PROVIDER": os.environ.get("AGENT_PROVIDER", ""),
     "DEMO": BASE_DIR / "demo",
     "CREDENTIAL_KEYS": os.environ.get("CREDENTIAL_KEYS", "")
     or read_or_generate(VAR_DIR / "credential_keys", new_credential_key),

@@ -107,6 +107,12 @@ type PositiveOrNull = Annotated[
 type RetryCount = Annotated[
     int, PlainValidator(_whole(0, 1000)), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 1000})
 ]
+type TokenCount = Annotated[
+    int, PlainValidator(_whole(1, 2**31 - 1)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 2**31 - 1})
+]
+type RequestCount = Annotated[
+    int, PlainValidator(_whole(1, 1000)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})
+]
 type Parallelism = Annotated[
     int, PlainValidator(_whole(1, 10_000)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10_000})
 ]
@@ -189,6 +195,15 @@ class ToolNode(_CallingNode):
     tool: Filled
 
 
+class AgentLimits(_Part):
+    """How much a model may be asked for in one attempt: requests, tokens, answers sent back, seconds of a request."""
+
+    max_requests: RequestCount = 10
+    max_tokens: TokenCount | None = None
+    max_retries: RetryCount = 2
+    timeout_seconds: PositiveOrNull = None
+
+
 class AgentNode(_CallingNode):
     """Calls a language model: a named agent, or one that is described here by provider and model."""
 
@@ -199,7 +214,7 @@ class AgentNode(_CallingNode):
     system: str = ""
     prompt: Any = None
     tools: Texts = ()
-    limits: dict[str, Any] | None = None
+    limits: AgentLimits | None = None
 
 
 class ConditionNode(Node):

@@ -180,6 +180,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
         return {(node.tool, node.effect): node.configured for node in self.nodes if node.configured is not None}
 
     @cached_property
+    def agents(self) -> tuple[NodePlan, ...]:
+        """The nodes that ask a model."""
+        return tuple(node for node in self.nodes if node.type is NodeType.AGENT)
+
+    @cached_property
     def outgoing(self) -> tuple[tuple[int, ...], ...]:
         """For each node, the positions of its outgoing edges in document order."""
         return self._edges_by(edge.source for edge in self.edges)

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import cast
 
+from workflows_app.agents import providers
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.templates import secrets_of
@@ -33,20 +34,32 @@ def _node(node: JsonObject, tools: Toolbox) -> Mapping[str, object]:
         if (configured := tools.configured(name)) is not None:
             stated["configured"] = configured
             secrets += [secret for secret in secrets_of(configured.configuration) if secret not in secrets]
+    elif (secret := _key_of(str(node.get("provider") or ""))) and secret not in secrets:
+        secrets.append(secret)
     if secrets:
         stated["secrets"] = secrets
     return stated
 
 
+def _key_of(provider: str) -> str:
+    """The secret of the owner that pays for what is asked of a provider of models; empty where none does."""
+    try:
+        found = providers.current().get(provider)
+    except providers.ProviderSettingError:
+        # The run says it.
+        return ""
+    return "" if found is None else found.api_key_secret
+
+
 def agrees(plan: Plan, tools: Toolbox) -> bool:
-    """Whether the tools of a plan are still there, as the plan has them. Costs a query where some are of the site."""
+    """Whether the tools of a plan are still there, as the plan has them, and its agents have their keys. Costs a query where some are of the site."""
     return all(name in tools and effect in tools.effects_of(name) for name, effect in plan.tools) and all(
         tools.runs(name)
         and effect in tools.effects_of(name)
         # As text: 1.0 and 1.00 are equal and not the same.
         and jsontext.dumps_struct(tools.configured(name)) == jsontext.dumps_struct(configured)
         for (name, effect), configured in plan.configured.items()
-    )
+    ) and all(not (secret := _key_of(node.provider)) or secret in node.secrets for node in plan.agents)
 
 
 def plan_of(version: WorkflowVersion) -> Plan:

@@ -1,0 +1,35 @@
+"""What can go wrong between an agent node and its model. The names of the classes are what retry policies see."""
+
+from typing import ClassVar
+
+from workflows_app.tools.errors import NodeExecutionError, Permanent, Retryable
+
+
+class ModelBusy(Retryable):
+    """Raised when the provider wants fewer requests (429)."""
+
+    code: ClassVar[str] = "model_busy"
+
+
+class ModelUnavailable(Retryable):
+    """Raised when the provider cannot be reached, fails by its own fault (5xx), or lets one request wait too long."""
+
+    code: ClassVar[str] = "model_unavailable"
+
+
+class ModelRefused(Permanent):
+    """Raised when the provider refuses the request (4xx): a wrong key, an unknown model, no money left."""
+
+    code: ClassVar[str] = "model_refused"
+
+
+class ModelAnswerError(NodeExecutionError):
+    """Raised when what comes back is no answer of a model."""
+
+    code: ClassVar[str] = "model_answer"
+
+
+class AgentLimitExceeded(Permanent):
+    """Raised when a node has used up what its `limits` allow."""
+
+    code: ClassVar[str] = "limit_exceeded"
