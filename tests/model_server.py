@@ -47,5 +47,3 @@ def one_by_one(*answers: bytes) -> Answer:
 
 def sent(request: Request) -> Any:
     return standard_json.loads(request.body)
-
-

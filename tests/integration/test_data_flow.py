@@ -172,7 +172,7 @@ edges: [{from: t, to: think}, {from: t, to: beside}]
     )
     assert fates(result) == {"t": "completed", "think": "failed node_error", "beside": "completed"}
     assert result.node_results["think"].retry_count == 0
-    assert "agent" in result.error_message
+    assert "There is no provider 'any'" in result.error_message
     assert result.error_message.endswith(".")
 
 

@@ -94,7 +94,9 @@ def _provider(name: str, entry: object) -> Provider:
         raise ProviderSettingError(f"The provider {said} has 'api_key_env' and 'api_key_secret': keep one of them.")
     for key in ("api_key_env", "api_key_secret"):
         if texts.get(key) and not _NAME.fullmatch(texts[key]):
-            raise ProviderSettingError(f"The {key!r} of the provider {said} is no name: the key itself is not said here.")
+            raise ProviderSettingError(
+                f"The {key!r} of the provider {said} is no name: the key itself is not said here."
+            )
     url, variable = _PLACES[kind]
     if texts.get("base_url"):
         _check_url(texts["base_url"], said)

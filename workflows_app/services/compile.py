@@ -53,13 +53,17 @@ def _key_of(provider: str) -> str:
 
 def agrees(plan: Plan, tools: Toolbox) -> bool:
     """Whether the tools of a plan are still there, as the plan has them, and its agents have their keys. Costs a query where some are of the site."""
-    return all(name in tools and effect in tools.effects_of(name) for name, effect in plan.tools) and all(
-        tools.runs(name)
-        and effect in tools.effects_of(name)
-        # As text: 1.0 and 1.00 are equal and not the same.
-        and jsontext.dumps_struct(tools.configured(name)) == jsontext.dumps_struct(configured)
-        for (name, effect), configured in plan.configured.items()
-    ) and all(not (secret := _key_of(node.provider)) or secret in node.secrets for node in plan.agents)
+    return (
+        all(name in tools and effect in tools.effects_of(name) for name, effect in plan.tools)
+        and all(
+            tools.runs(name)
+            and effect in tools.effects_of(name)
+            # As text: 1.0 and 1.00 are equal and not the same.
+            and jsontext.dumps_struct(tools.configured(name)) == jsontext.dumps_struct(configured)
+            for (name, effect), configured in plan.configured.items()
+        )
+        and all(not (secret := _key_of(node.provider)) or secret in node.secrets for node in plan.agents)
+    )
 
 
 def plan_of(version: WorkflowVersion) -> Plan:

@@ -293,9 +293,7 @@ async def test_a_key_that_is_not_set_is_named(ask: Ask) -> None:
         await ask(says("Hold."), provider={"api_key_env": "NO_SUCH_KEY"})
 
 
-async def test_without_its_package_a_model_says_what_to_install(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_its_package_a_model_says_what_to_install(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydantic_ai.models.openai", None)
     with pytest.raises(NodeConfigurationError, match="Install the extra `agents`: `uv sync --extra agents`"):
         await ask(says("Hold."))

@@ -108,6 +108,10 @@ def test_a_node_that_is_set_up_wrongly_is_reported_at_its_field(more, field):
         ({"type": "agent", "provider": "p"}, "model"),
         ({"type": "agent", "agent": "analyst", "model": "m"}, "agent"),
         ({"type": "agent", "provider": "p", "model": "m", "limits": 5}, "limits"),
+        ({"type": "agent", "provider": "p", "model": "m", "limits": {"max_tokens": 0}}, "limits.max_tokens"),
+        ({"type": "agent", "provider": "p", "model": "m", "limits": {"max_requests": "3"}}, "limits.max_requests"),
+        ({"type": "agent", "provider": "p", "model": "m", "limits": {"max_retries": -1}}, "limits.max_retries"),
+        ({"type": "agent", "provider": "p", "model": "m", "limits": {"timeout_seconds": 0}}, "limits.timeout_seconds"),
     ],
 )
 def test_each_type_of_node_needs_its_configuration(more, field):
@@ -122,6 +126,7 @@ def test_each_type_of_node_needs_its_configuration(more, field):
         {"type": "tool", "tool": "core.set", "inputs": "${{ input }}"},
         {"type": "tool", "tool": "http.request", "effect": "idempotent"},
         {"type": "agent", "agent": "analyst"},
+        {"type": "agent", "provider": "p", "model": "m", "limits": {"max_requests": 3, "max_tokens": 5}},
         {"type": "agent", "provider": "p", "model": "m", "tools": ["core.set"], "prompt": "Say ${{ input.x }}"},
         {"type": "adapter", "output": None},
         {"type": "aggregator", "strategy": "sum", "field": "a.b"},

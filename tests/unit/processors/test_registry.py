@@ -10,10 +10,7 @@ def test_every_node_type_has_a_processor() -> None:
     assert set(PROCESSORS) == set(NodeType)
 
 
-async def test_an_agent_node_says_that_it_cannot_run(call_of: MakeCall) -> None:
-    call = call_of(NodeType.AGENT, model="m", prompt="p")
-    with pytest.raises(NodeConfigurationError, match="agent nodes cannot run in this version") as caught:
-        PROCESSORS[NodeType.AGENT].pre_process(call)
+def test_an_agent_that_is_named_cannot_run_yet(call_of: MakeCall) -> None:
+    with pytest.raises(NodeConfigurationError, match="agents cannot be registered yet") as caught:
+        PROCESSORS[NodeType.AGENT].pre_process(call_of(NodeType.AGENT, agent="analyst"))
     assert not caught.value.retryable
-    with pytest.raises(NodeConfigurationError, match="No agent provider is installed"):
-        await PROCESSORS[NodeType.AGENT].process(call, None)
