@@ -98,7 +98,7 @@ def test_a_key_is_in_no_table_and_no_log_whatever_the_provider_does_with_it(impo
     assert "*** is tired" in everything
     assert KEY not in everything
     # Not even without the filter that other handlers have.
-    assert KEY not in caplog.text.replace(f"'{KEY} is tired'", "")
+    assert KEY not in caplog.text
 
 
 def test_inputs_may_use_secrets_which_are_sent_and_not_on_record(import_document, serve, owner):
@@ -207,8 +207,8 @@ def test_what_cannot_be_run_says_why(import_document, fields, sentence):
         ({"AGENT_PROVIDERS": ["glm"]}, "It is no mapping of names to providers."),
         ({"AGENT_PROVIDERS": {"glm": "openai"}}, "The provider 'glm' is no mapping with a 'kind'."),
         ({"AGENT_PROVIDERS": {"glm": {"kind": "glm"}}}, "The 'kind' of the provider 'glm' must be scripted, openai or"),
-        ({"AGENT_PROVIDERS": {"glm": {"kind": "openai", "api_key": "x"}}}, "The provider 'glm' has 'api_key': it can have"),
-        ({"AGENT_PROVIDERS": {"glm": {"kind": "openai", "base_url": "glm"}}}, "The 'base_url' of the provider 'glm' is no"),
+        ({"AGENT_PROVIDERS": {"glm": {"kind": "openai", "api_key": "x"}}}, "'glm' has 'api_key': it can have"),
+        ({"AGENT_PROVIDERS": {"glm": {"kind": "openai", "base_url": "glm"}}}, "'base_url' of the provider 'glm' is no"),
         ({"AGENT_PROVIDERS": {"glm": {"kind": "openai", "api_key_env": "sk-1"}}}, "the key itself is not said here"),
         (
             {"AGENT_PROVIDERS": {"glm": {"kind": "openai", "api_key_env": "A", "api_key_secret": "B"}}},

@@ -7,14 +7,15 @@ They are imported when an agent runs, in a thread; what is sent is what stands h
 import json
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from workflows_app.agents.errors import ModelAnswerError, ModelBusy, ModelRefused, ModelUnavailable
-from workflows_app.agents.providers import Provider
+from workflows_app.agents.providers import Kind, Provider
 from workflows_app.agents.questions import Answer, Question
 from workflows_app.dag import jsontext
 from workflows_app.dag.types import JsonObject, JsonValue
@@ -44,13 +45,8 @@ def load(kind: str) -> None:
     """
     with _importing:
         try:
-            if kind == "anthropic":
-                import pydantic_ai.models.anthropic  # noqa: PLC0415 - takes seconds
-                import pydantic_ai.providers.anthropic  # noqa: PLC0415
-            else:
-                import pydantic_ai.models.openai  # noqa: PLC0415
-                import pydantic_ai.providers.openai  # noqa: PLC0415
-            import pydantic_ai.direct  # noqa: F401, PLC0415
+            for module in ("direct", f"models.{kind}", f"providers.{kind}"):
+                _ = import_module(f"pydantic_ai.{module}")
         except ImportError:
             extra = _EXTRAS[kind]
             raise NodeConfigurationError(
@@ -60,7 +56,7 @@ def load(kind: str) -> None:
 
 
 @asynccontextmanager
-async def opened(provider: Provider, model: str, key: str, question: Question) -> "AsyncIterator[ModelTalk]":
+async def opened(provider: Provider, model: str, key: str, question: Question) -> "AsyncGenerator[ModelTalk]":
     """A conversation with a model, after `load`. Whatever ends it closes its connection."""
     import httpx2  # noqa: PLC0415 - comes with the models
 
@@ -68,7 +64,7 @@ async def opened(provider: Provider, model: str, key: str, question: Question) -
         for name in [name for name in request.headers if name.lower() not in _SENT]:
             del request.headers[name]
         request.headers["user-agent"] = "PasteTrader"
-        if key and provider.kind == "anthropic":
+        if key and provider.kind is Kind.ANTHROPIC:
             request.headers["x-api-key"] = key
         elif key:
             request.headers["authorization"] = f"Bearer {key}"
@@ -96,7 +92,7 @@ def _model(provider: Provider, name: str, client: "httpx2.AsyncClient") -> "Mode
     # The SDKs want a key and read one from the environment where there is none; `only_ours` sends the right one.
     # Retries are the node's.
     settings = {"api_key": "none", "base_url": provider.base_url, "http_client": client, "max_retries": 0}
-    if provider.kind == "anthropic":
+    if provider.kind is Kind.ANTHROPIC:
         from anthropic import AsyncAnthropic  # noqa: PLC0415 - as in load
         from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
         from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415

@@ -3,22 +3,31 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from enum import StrEnum
+from typing import cast
 from urllib.parse import urlsplit
 
 from workflows_app.dag.wording import listed, quoted
 from workflows_app.tools.errors import NodeConfigurationError
 
-type Kind = Literal["scripted", "openai", "anthropic"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
+class Kind(StrEnum):
+    """The language that a provider speaks."""
+
+    # Of nobody: the answers are made here.
+    SCRIPTED = "scripted"
+    # OpenAI's, and of most others.
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
 # The provider of the demo, and what a node calls its model there: both are the site's choice.
 DEFAULT = "default"
 # Where a provider is that says nothing else, and the variable of the environment that has its key.
 _PLACES: Mapping[Kind, tuple[str, str]] = {
-    "scripted": ("", ""),
-    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
-    "anthropic": ("https://api.anthropic.com", "ANTHROPIC_API_KEY"),
+    Kind.SCRIPTED: ("", ""),
+    Kind.OPENAI: ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    Kind.ANTHROPIC: ("https://api.anthropic.com", "ANTHROPIC_API_KEY"),
 }
 _KEYS = ("kind", "base_url", "api_key_env", "api_key_secret", "model")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -45,13 +54,13 @@ class Provider:
 
 
 def providers_of(setting: object, default: str = "") -> Mapping[str, Provider]:
-    """The providers by name: those of the setting, `scripted`, and `default`, which is scripted unless a text says more.
+    """The providers by name: those of the setting, `scripted`, and `default`, which is scripted unless a text says so.
 
     Raises `ProviderSettingError`.
     """
     if not isinstance(setting, Mapping):
         raise ProviderSettingError("It is no mapping of names to providers.")
-    found = {name: Provider(name=name, kind="scripted", model="scripted") for name in ("scripted", DEFAULT)}
+    found = {name: Provider(name=name, kind=Kind.SCRIPTED, model="scripted") for name in ("scripted", DEFAULT)}
     if default:
         found[DEFAULT] = provider_of_text(default)
     for name, entry in cast("Mapping[object, object]", setting).items():
@@ -67,7 +76,7 @@ def provider_of_text(text: str) -> Provider:
     Raises `ProviderSettingError`.
     """
     if text == "scripted":
-        return Provider(name=DEFAULT, kind="scripted", model="scripted")
+        return Provider(name=DEFAULT, kind=Kind.SCRIPTED, model="scripted")
     kind, _, rest = text.partition(":")
     model, _, url = rest.partition("@http")
     if kind not in ("openai", "anthropic") or not model:
@@ -87,9 +96,9 @@ def _provider(name: str, entry: object) -> Provider:
     if wrong := [key for key, value in fields.items() if not isinstance(value, str)]:
         raise ProviderSettingError(f"The {wrong[0]!r} of the provider {said} is no text.")
     texts = cast("Mapping[str, str]", fields)
-    kind = next((kind for kind in KINDS if kind == texts.get("kind")), None)
-    if kind is None:
-        raise ProviderSettingError(f"The 'kind' of the provider {said} must be {listed(KINDS)}.")
+    if texts.get("kind") not in list(Kind):
+        raise ProviderSettingError(f"The 'kind' of the provider {said} must be {listed(Kind)}.")
+    kind = Kind(texts["kind"])
     if texts.get("api_key_env") and texts.get("api_key_secret"):
         raise ProviderSettingError(f"The provider {said} has 'api_key_env' and 'api_key_secret': keep one of them.")
     for key in ("api_key_env", "api_key_secret"):

@@ -1,4 +1,4 @@
-"""The model of demos and of machines without a network: it answers at once, always the same, and says that it is none."""
+"""The model of demos and of machines without a network: its answers are always the same, and say that it is none."""
 
 from typing import cast
 

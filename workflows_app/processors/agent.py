@@ -7,7 +7,7 @@ from typing import cast
 from workflows_app.agents import models, providers
 from workflows_app.agents.conversation import converse
 from workflows_app.agents.limits import limits_of
-from workflows_app.agents.providers import DEFAULT, Provider
+from workflows_app.agents.providers import DEFAULT, Kind, Provider
 from workflows_app.agents.questions import Question, Talk, Usage
 from workflows_app.agents.scripted import ScriptedTalk
 from workflows_app.dag import jsontext, rendering
@@ -56,7 +56,7 @@ class AgentProcessor:
     async def process(self, call: NodeCall, prepared: Prepared) -> object:
         """Raises `NodeConfigurationError`, `NodeOutputError`, the errors of `agents.errors`."""
         provider = _provider(call)
-        key = "" if provider.kind == "scripted" else _key(provider, call)
+        key = "" if provider.kind is Kind.SCRIPTED else _key(provider, call)
         mask = Mask.of([key] if key else [])
         try:
             with ExitStack() as logging:
@@ -125,7 +125,7 @@ async def _asked(call: NodeCall, prepared: Prepared, provider: Provider, key: st
     question, usage = cast(Question, prepared.arguments), Usage()
     model, limits = _model(provider, call), limits_of(call.node.limits)
     try:
-        if provider.kind == "scripted":
+        if provider.kind is Kind.SCRIPTED:
             call.attempt.log("The model is scripted: no model is asked.", "warning", scripted=True)
             talk: Talk = ScriptedTalk(question)
             return await converse(talk, question, limits, usage)

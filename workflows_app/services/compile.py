@@ -52,7 +52,10 @@ def _key_of(provider: str) -> str:
 
 
 def agrees(plan: Plan, tools: Toolbox) -> bool:
-    """Whether the tools of a plan are still there, as the plan has them, and its agents have their keys. Costs a query where some are of the site."""
+    """Whether the tools of a plan are still there, as the plan has them, and its agents have their keys.
+
+    Costs a query where some tools are of the site.
+    """
     return (
         all(name in tools and effect in tools.effects_of(name) for name, effect in plan.tools)
         and all(

@@ -179,14 +179,14 @@ async def test_tokens_are_bounded_before_and_after_an_answer(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "sentence"),
     [
-        (fails(429, "slow down", retry_after="7"), ModelBusy, "The provider wants fewer requests (429). It says: slow down"),
+        (fails(429, "slow down", retry_after="7"), ModelBusy, "fewer requests (429). It says: slow down"),
         (fails(500), ModelUnavailable, "The provider failed with status 500. It says: as it pleases"),
         (fails(503), ModelUnavailable, "The provider failed with status 503. It says: as it pleases"),
         (plain(502, b"<html>"), ModelUnavailable, "The provider failed with status 502."),
         (fails(400), ModelRefused, "The provider refused the request with status 400. It says: as it pleases"),
         (fails(404), ModelRefused, "The provider refused the request with status 404. It says: as it pleases"),
-        (fails(401, f"no such key: {KEY}"), ModelRefused, "refused the request with status 401. It says: no such key: ***"),
-        (fails(429, "pay", "insufficient_quota"), ModelRefused, "The account at the provider has no money or quota left."),
+        (fails(401, f"no such key: {KEY}"), ModelRefused, "with status 401. It says: no such key: ***"),
+        (fails(429, "pay", "insufficient_quota"), ModelRefused, "has no money or quota left. It says: pay"),
         (plain(200, b"<html>hello</html>", content_type="text/html"), ModelAnswerError, "is no answer of a model"),
         (plain(200, b'{"a": ', content_type="application/json"), ModelAnswerError, "is no answer of a model"),
         (plain(200, b"[]", content_type="application/json"), ModelAnswerError, "is no answer of a model"),
