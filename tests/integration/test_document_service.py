@@ -38,7 +38,7 @@ nodes:
     max_retries: 2}
 - {key: c, type: condition, match: all, inputs: {x: 2}}
 - {key: b, type: agent, provider: p, model: m, system: s, prompt: "say ${{ nodes.c.x }}", tools: [core.set],
-  limits: {tokens: 5}}
+  limits: {timeout_seconds: 5.0, max_tokens: 5}}
 - {key: d, type: aggregator, strategy: avg, field: x.0.y, join: one_success}
 output: {b: "${{ default(nodes.b, null) }}", a: 1}
 settings: {allow_concurrent: false, timeout_seconds: null, on_failure: stop, scheduling: eager, max_parallel_nodes: 1}

@@ -126,6 +126,14 @@ def _unknown_key(path: Path, model: type[BaseModel], findings: Findings) -> str:
     return f"{place} has no key {quoted(key)}.{hint or f' It may have {listed(known, last="and")}.'}"
 
 
+# What a node has that has keys of its own and knows them all.
+_PARTS: Mapping[str | int, type[BaseModel]] = {
+    "position": models.Position,
+    "retry": models.Retry,
+    "limits": models.AgentLimits,
+}
+
+
 def _model_at(path: Path, body: object) -> type[BaseModel]:
     """The model of the part of the document that holds the last item of a path."""
     section, below = path[0], _below(path)
@@ -136,7 +144,7 @@ def _model_at(path: Path, body: object) -> type[BaseModel]:
     if section != "nodes" or not isinstance(body, dict):
         return models.Document
     if len(below) > 1:
-        return models.Retry if below[0] == "retry" else models.Position
+        return _PARTS[below[0]]
     return models.NODE_MODELS[_TYPES[cast("str", body["type"])]]
 
 
