@@ -5,14 +5,15 @@ They are imported when an agent runs, in a thread; what is sent is what stands h
 """
 
 import json
+import math
 import ssl
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, override
 
 from workflows_app.agents.errors import ModelAnswerError, ModelBusy, ModelRefused, ModelUnavailable
 from workflows_app.agents.providers import Kind, Provider
@@ -23,10 +24,13 @@ from workflows_app.tools.errors import NodeConfigurationError
 
 if TYPE_CHECKING:
     import httpx2
+    from pydantic_ai.exceptions import ModelAPIError
     from pydantic_ai.messages import ModelMessage, ModelRequestPart, ModelResponse
     from pydantic_ai.models import Model
 
 CONNECT_SECONDS = 10.0
+# The longest answer, as it comes.
+ANSWER_BYTES = 16 * 1024**2
 _EXTRAS = {"openai": "agents", "anthropic": "anthropic"}
 # The tool by which a model hands in a value: all of them know tools, few know schemas of answers.
 _HAND_IN = "answer"
@@ -64,10 +68,17 @@ async def opened(provider: Provider, model: str, key: str, question: Question) -
         for name in [name for name in request.headers if name.lower() not in _SENT]:
             del request.headers[name]
         request.headers["user-agent"] = "PasteTrader"
+        # A few bytes could become gigabytes.
+        request.headers["accept-encoding"] = "identity"
         if key and provider.kind is Kind.ANTHROPIC:
             request.headers["x-api-key"] = key
         elif key:
             request.headers["authorization"] = f"Bearer {key}"
+
+    async def only_so_much(response: "httpx2.Response") -> None:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise httpx2.DecodingError("It is compressed, which nobody asked for.")
+        response.stream = _bounded(cast("httpx2.AsyncByteStream", response.stream))
 
     client = httpx2.AsyncClient(
         trust_env=False,
@@ -75,10 +86,31 @@ async def opened(provider: Provider, model: str, key: str, question: Question) -
         verify=_authorities() if provider.base_url.startswith("https:") else False,
         # How long an answer may take is the node's to say.
         timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-        event_hooks={"request": [only_ours]},
+        event_hooks={"request": [only_ours], "response": [only_so_much]},
     )
     async with client:
         yield ModelTalk(_model(provider, model, client), question)
+
+
+def _bounded(stream: "httpx2.AsyncByteStream") -> "httpx2.AsyncByteStream":
+    """The same bytes, and an error where there are too many."""
+    import httpx2  # noqa: PLC0415 - comes with the models
+
+    class Bounded(httpx2.AsyncByteStream):
+        @override
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            left = ANSWER_BYTES
+            async for part in stream:
+                left -= len(part)
+                if left < 0:
+                    raise httpx2.DecodingError(f"It is longer than {ANSWER_BYTES} bytes.")
+                yield part
+
+        @override
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    return Bounded()
 
 
 @lru_cache(maxsize=1)
@@ -227,10 +259,10 @@ def _told(error: Exception) -> Exception:
         case foreign.ModelQuotaExceededError():
             return ModelRefused(f"The account at the provider has no money or quota left.{_said(error)}")
         case foreign.ModelHTTPError(status_code=429) | foreign.ModelRateLimitError():
-            return ModelBusy(f"The provider wants fewer requests (429).{_said(error)}", retry_after=error.retry_after)
+            return ModelBusy(f"The provider wants fewer requests (429).{_said(error)}", retry_after=_wait(error))
         case foreign.ModelHTTPError(status_code=status) if status >= 500 or status in (408, 409):
             sentence = f"The provider failed with status {status}.{_said(error)}"
-            return ModelUnavailable(sentence, retry_after=error.retry_after)
+            return ModelUnavailable(sentence, retry_after=_wait(error))
         case foreign.ModelHTTPError(status_code=status):
             return ModelRefused(f"The provider refused the request with status {status}.{_said(error)}")
         case foreign.ModelConnectionError() | foreign.ModelRequestTimeout():
@@ -239,6 +271,12 @@ def _told(error: Exception) -> Exception:
             return ModelUnavailable("The provider cannot be reached, or the connection to it broke.")
         case _:
             return ModelAnswerError(f"What the provider sent is no answer of a model ({type(error).__name__}).")
+
+
+def _wait(error: "ModelAPIError") -> float | None:
+    """The seconds that the provider asks to wait, where they are such."""
+    seconds = error.retry_after
+    return seconds if seconds is not None and 0 <= seconds < math.inf else None
 
 
 def _is_of_the_connection(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from workflows_app.agents import models, providers
 from workflows_app.agents.conversation import converse
 from workflows_app.agents.limits import limits_of
 from workflows_app.agents.providers import DEFAULT, Kind, Provider
-from workflows_app.agents.questions import Question, Talk, Usage
+from workflows_app.agents.questions import Question, Usage
 from workflows_app.agents.scripted import ScriptedTalk
 from workflows_app.dag import jsontext, rendering
 from workflows_app.dag.types import JsonObject, JsonValue
@@ -124,11 +124,10 @@ def _key(provider: Provider, call: NodeCall) -> str:
 async def _asked(call: NodeCall, prepared: Prepared, provider: Provider, key: str) -> JsonValue:
     question, usage = cast(Question, prepared.arguments), Usage()
     model, limits = _model(provider, call), limits_of(call.node.limits)
+    if provider.kind is Kind.SCRIPTED:
+        call.attempt.log("The model is scripted: no model is asked.", "warning", scripted=True)
+        return await converse(ScriptedTalk(question), question, limits, usage)
     try:
-        if provider.kind is Kind.SCRIPTED:
-            call.attempt.log("The model is scripted: no model is asked.", "warning", scripted=True)
-            talk: Talk = ScriptedTalk(question)
-            return await converse(talk, question, limits, usage)
         await call.attempt.call_sync(models.load, provider.kind)
         async with models.opened(provider, model, key, question) as talk:
             return await converse(talk, question, limits, usage)

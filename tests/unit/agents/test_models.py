@@ -1,6 +1,7 @@
 """Agent nodes against a service that speaks as OpenAI's does, over HTTP."""
 
 import asyncio
+import gzip
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.http_server import Request, Server, plain, serving
-from tests.model_server import fails, hands_in, one_by_one, says, sent
+from tests.model_server import completion, fails, hands_in, one_by_one, says, sent
 from tests.unit.processors.conftest import Line, MakeCall
 from workflows_app.agents import models, providers
 from workflows_app.agents.errors import (
@@ -221,6 +222,37 @@ async def test_a_provider_that_is_not_there_or_hangs_up_may_be_tried_again(
     assert isinstance(caught.value, Retryable)
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
         await run(call_of(NodeType.AGENT, provider="local", model="small", prompt="?"))
+
+
+@pytest.mark.parametrize("asked", ["-5", "nan", "inf", "soon", "1e999"])
+async def test_a_wait_that_is_none_is_not_waited_for(ask: Ask, asked: str) -> None:
+    with pytest.raises(ModelBusy) as caught:
+        await ask(fails(429, retry_after=asked))
+    assert caught.value.retry_after is None
+
+
+async def test_an_answer_without_end_is_not_read_to_it(
+    call_of: MakeCall, run: Run, know: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def for_ever(_request: Request, connection: Any) -> None:
+        connection.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{")
+        while True:
+            connection.write(b" " * 65536)
+            await connection.drain()
+
+    monkeypatch.setattr(models, "ANSWER_BYTES", 1024**2)
+    async with serving(for_ever) as server:
+        know(server)
+        with pytest.raises((ModelAnswerError, ModelUnavailable)):
+            await run(call_of(NodeType.AGENT, provider="local", model="small", prompt="?"))
+        await server.until(lambda server: server.ended == 1)
+
+
+async def test_an_answer_that_is_compressed_is_not_unpacked(ask: Ask) -> None:
+    body = gzip.compress(completion({"content": "Hold."}).encode())
+    with pytest.raises((ModelAnswerError, ModelUnavailable)):
+        await ask(plain(200, body, content_type="application/json", content_encoding="gzip"))
+    assert (await ask(says("Hold.")))[0] == {"text": "Hold."}
 
 
 async def test_redirects_are_not_followed(ask: Ask) -> None:

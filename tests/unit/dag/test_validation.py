@@ -187,6 +187,7 @@ def test_a_key_of_another_type_of_node_says_to_which_it_belongs():
         ({**workflow([]), "variabels": {}}, "variabels"),
         ({**workflow([]), "settings": {"schedulin": "eager"}}, "settings.schedulin"),
         (with_node(type="tool", tool="core.set", retry={"delai": 1}), "retry.delai"),
+        (with_node(type="agent", provider="p", model="m", limits={"max_token": 1}), "limits.max_token"),
         (workflow([node("a")], [edge("start", "a", handel="out")]), "handel"),
     ],
 )
