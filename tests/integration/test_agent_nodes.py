@@ -3,22 +3,28 @@
 import asyncio
 import logging
 import re
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.apps import apps
 
+from executions_app.dispatch import runner
 from executions_app.executor import WorkflowExecutor
-from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution
+from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, ownership, querysets
 from executions_app.queries import execution_json
+from executions_app.recorder.writer import Run, write
+from executions_app.services.start import StartRequest, start
 from tests.eventually import eventually
 from tests.http_server import plain, serving_in_thread
 from tests.integration.conftest import document
 from tests.integration.runs import run_text
+from tests.integration.test_sink_contract import Events
 from tests.model_server import fails, hands_in, one_by_one, says, sent
 from workflows_app.checks import check_agent_providers
 from workflows_app.dag import jsontext, yamltext
+from workflows_app.services.compile import plan_of
 from workflows_app.services.secrets import NewSecret, set_secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,6 +170,27 @@ def test_a_model_that_hangs_runs_into_the_time_limit_of_its_node(import_document
         result = execute(workflow)
         eventually(lambda: server.ended == 1)
     assert (result.node_results["b"].status, result.node_results["b"].reason) == ("failed", "timeout")
+
+
+@pytest.mark.parametrize(
+    ("fields", "requests", "end"),
+    [({}, 1, ("completed", "")), ({"effect": "at_most_once"}, 0, ("failed", "crashed"))],
+)
+def test_after_a_crash_a_model_is_asked_again_unless_the_node_forbids_it(import_document, serve, fields, requests, end):
+    know, serving = serve(says("Hold."))
+    with serving as server:
+        know(server)
+        workflow = import_document(document("t>a", a=agent(**fields)))
+        execution = start(StartRequest(target=workflow, input={"symbol": "AAPL"})).execution
+        claim = ownership.claim(execution.id, "dead", 30)
+        run = Run(execution_id=execution.id, fence=claim.fence, seq=claim.last_seq, plan=plan_of(execution.version))
+        events = Events()
+        write([(run, [events.started(0), events.settled(0), events.started(1)])])
+        WorkflowExecution.objects.filter(pk=execution.id).update(lease_until=querysets.now() - timedelta(seconds=1))
+        (seen,) = ownership.abandoned([], 10)
+        assert asyncio.run(runner.resume(seen))
+    row = NodeExecution.objects.get(key="a")
+    assert (len(server.requests), (row.status, row.reason)) == (requests, end)
 
 
 def test_fifty_agents_of_a_run_ask_at_the_same_time(import_document, serve):
