@@ -143,9 +143,8 @@ def _model_at(path: Path, body: object) -> type[BaseModel]:
         return models.Edge
     if section != "nodes" or not isinstance(body, dict):
         return models.Document
-    if len(below) > 1:
-        return _PARTS[below[0]]
-    return models.NODE_MODELS[_TYPES[cast("str", body["type"])]]
+    node = models.NODE_MODELS[_TYPES[cast("str", body["type"])]]
+    return _PARTS.get(below[0], node) if len(below) > 1 else node
 
 
 def _below(path: Path) -> Path:
