@@ -357,6 +357,21 @@ def event_json(log: ExecutionLog) -> dict[str, Any]:
     return {"seq": log.seq, "event": log.event, "node": log.node or None, "at": log.at, "data": log.data}
 
 
+def node_shown_to(user: Account, node: dict[str, Any]) -> dict[str, Any]:
+    """Tracebacks tell of the server: they are for its staff."""
+    if not user.is_staff:
+        for attempt in node["attempts"]:
+            attempt["traceback"] = None
+    return node
+
+
+def entry_shown_to(user: Account, entry: dict[str, Any]) -> dict[str, Any]:
+    """A journal entry, its traceback for staff alone."""
+    if entry["data"] and "traceback" in entry["data"] and not user.is_staff:
+        entry["data"] = {**entry["data"], "traceback": None}
+    return entry
+
+
 def duration_ms(started_at: datetime | None, ended_at: datetime | None) -> Decimal | None:
     """Milliseconds with three decimals; None where it has not ended or never started."""
     if started_at is None or ended_at is None:

@@ -1,5 +1,7 @@
-"""What a project mounts for `websocket` in its ASGI application."""
+"""What a project mounts in its ASGI application: `websockets`, and `with_mcp` around its pages."""
 
+import asyncio
+from functools import cache
 from typing import Any, cast
 
 from channels.routing import URLRouter
@@ -17,3 +19,29 @@ websocket_urlpatterns: list[Any] = [
 ]
 
 websockets = paced(OriginGuard(URLRouter(websocket_urlpatterns)))
+
+MCP_PATH = "/mcp"
+
+
+def with_mcp(pages: Any) -> Any:
+    """The pages of a site for `http`, and the Model Context Protocol at `/mcp` beside them.
+
+    Without the extra `mcp` there is nothing at that address.
+    """
+
+    async def routed(scope: Any, receive: Any, send: Any) -> None:
+        is_call = scope["type"] == "http" and scope["path"] == MCP_PATH
+        # Loaded by the first call, while others are served.
+        serve = await asyncio.to_thread(_mcp) if is_call else None
+        await (serve or pages)(scope, receive, send)
+
+    return routed
+
+
+@cache
+def _mcp() -> Any:
+    try:
+        from executions_app.mcp.http import serve  # noqa: PLC0415 - an extra, and slow to load
+    except ModuleNotFoundError:
+        return None
+    return serve

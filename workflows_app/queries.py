@@ -18,7 +18,13 @@ from workflows_app.models.pages import Page, page_of
 from workflows_app.services.access import may_read
 from workflows_app.services.compile import compile_document
 from workflows_app.services.documents import Source, document_of, problems_of
-from workflows_app.services.errors import AmbiguousSecret, PartNotFound, SecretNotFound, WorkflowNotFoundError
+from workflows_app.services.errors import (
+    AmbiguousSecret,
+    InvalidDefinition,
+    PartNotFound,
+    SecretNotFound,
+    WorkflowNotFoundError,
+)
 from workflows_app.services.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -164,6 +170,12 @@ def validation_json(source: Source) -> dict[str, Any]:
         "warnings": [problem.as_json() for problem in warnings_of(problems)],
         "topology": topology,
     }
+
+
+def unreadable_json(error: InvalidDefinition) -> dict[str, Any]:
+    """`validation_json` of what could not even be read."""
+    errors = [problem.as_json() for problem in error.problems]
+    return {"is_valid": False, "errors": errors, "warnings": [], "topology": None}
 
 
 def _topology(plan: Plan) -> dict[str, Any]:

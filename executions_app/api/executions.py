@@ -1,11 +1,8 @@
 """Executions: started, found, looked at and cancelled."""
 
-import asyncio
-import uuid
 from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Router, Status
@@ -15,12 +12,13 @@ from pydantic import WithJsonSchema
 from executions_app.api.parameters import ExecutionInPath, Time
 from executions_app.engine.states import ExecutionStatus
 from executions_app.models import WorkflowExecution
-from executions_app.queries import ExecutionFilter, execution_by_id, execution_json, executions_page, is_finished
+from executions_app.queries import ExecutionFilter, execution_by_id, execution_json, executions_page
 from executions_app.schemas import Execute, ExecutionPage, ExecutionShown, ExecutionSummary, Rerun, Statistics
 from executions_app.services.cancel import cancel
 from executions_app.services.rerun import rerun
 from executions_app.services.start import StartRequest, start
 from executions_app.statistics import statistics_json
+from executions_app.waiting import MAX_WAIT, until_the_end
 from workflows_app.api.parameters import Cursor, Limit, WorkflowInPath
 from workflows_app.models.pages import Page
 from workflows_app.queries import workflow_for
@@ -29,11 +27,6 @@ from workflows_app.rest.codec import body_as
 from workflows_app.rest.shapes import Refusal
 
 router = Router(tags=["executions"])
-
-MAX_WAIT = 60
-# How often a request that waits looks at the record: soon at first, then less and less often.
-POLL_SECONDS = 0.02
-MAX_POLL_SECONDS = 0.5
 
 _EXECUTE_BODY: dict[str, Any] = {
     "requestBody": {"content": {"application/json": {"schema": Execute.model_json_schema()}}}
@@ -65,7 +58,7 @@ async def execute_workflow(
     if not wait:
         return await sync_to_async(lambda: _accepted(request, response, _accept(request, workflow, key)))()
     execution_id = (await sync_to_async(_accept)(request, workflow, key)).pk
-    await _until_the_end(execution_id, wait)
+    await until_the_end(execution_id, wait)
     return await sync_to_async(lambda: _accepted(request, response, execution_by_id(str(execution_id))))()
 
 
@@ -144,23 +137,6 @@ def _accept(request: HttpRequest, workflow_id: str, key: str | None) -> Workflow
     body = body_as(Execute, request)
     wanted = StartRequest(target=workflow, input=body.input, labels=body.labels, user=user, idempotency_key=key)
     return start(wanted).execution
-
-
-async def _until_the_end(execution_id: uuid.UUID, seconds: float) -> None:
-    """Return when the execution has ended, or after so many seconds."""
-    loop = asyncio.get_running_loop()
-    end, pause = loop.time() + seconds, POLL_SECONDS
-    while (left := end - loop.time()) > 0 and not await sync_to_async(_look)(execution_id):
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 1.5, MAX_POLL_SECONDS)
-
-
-def _look(execution_id: uuid.UUID) -> bool:
-    try:
-        return is_finished(execution_id)
-    finally:
-        # Who waits holds no connection meanwhile.
-        close_old_connections()
 
 
 def _accepted(request: HttpRequest, response: HttpResponse, execution: WorkflowExecution) -> Any:

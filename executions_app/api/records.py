@@ -8,7 +8,16 @@ from ninja.params.models import Query
 
 from executions_app.api.parameters import After, ExecutionInPath
 from executions_app.engine.states import NodeStatus
-from executions_app.queries import JournalFilter, event_json, journal_page, log_json, node_detail, nodes_page
+from executions_app.queries import (
+    JournalFilter,
+    entry_shown_to,
+    event_json,
+    journal_page,
+    log_json,
+    node_detail,
+    node_shown_to,
+    nodes_page,
+)
 from executions_app.schemas import EventPage, LogPage, NodePage, NodeShown
 from workflows_app.api.parameters import Cursor, Limit
 from workflows_app.rest.auth import READ, caller
@@ -26,13 +35,13 @@ def list_node_executions(
 ) -> Any:
     """Every node with its attempts, in the order of the document. Tracebacks are shown to staff."""
     page = nodes_page(execution, status, limit, cursor)
-    return {"items": [_for(request, node) for node in page.items], "next": page.next}
+    return {"items": [node_shown_to(caller(request).user, node) for node in page.items], "next": page.next}
 
 
 @router.get("/executions/{execution}/nodes/{key}", auth=READ, response=NodeShown)
 def get_node_execution(request: HttpRequest, execution: ExecutionInPath, key: str) -> Any:
     """What happened to one node, and why."""
-    return _for(request, node_detail(execution, key))
+    return node_shown_to(caller(request).user, node_detail(execution, key))
 
 
 @router.get("/executions/{execution}/logs", auth=READ, response=LogPage)
@@ -49,25 +58,11 @@ def list_logs(
 ) -> Any:
     """The journal for people."""
     page = journal_page(execution, JournalFilter(level=level, node=node, after=after), limit, cursor)
-    return {"items": [_entry_for(request, log_json(log)) for log in page.items], "next": page.next}
+    return {"items": [entry_shown_to(caller(request).user, log_json(log)) for log in page.items], "next": page.next}
 
 
 @router.get("/executions/{execution}/events", auth=READ, response=EventPage)
 def list_events(request: HttpRequest, execution: ExecutionInPath, limit: Limit, cursor: Cursor, after: After) -> Any:
     """The journal for programs, without gaps."""
     page = journal_page(execution, JournalFilter(after=after), limit, cursor)
-    return {"items": [_entry_for(request, event_json(log)) for log in page.items], "next": page.next}
-
-
-def _for(request: HttpRequest, node: dict[str, Any]) -> dict[str, Any]:
-    """Tracebacks tell of the server: they are for its staff."""
-    if not caller(request).user.is_staff:
-        for attempt in node["attempts"]:
-            attempt["traceback"] = None
-    return node
-
-
-def _entry_for(request: HttpRequest, entry: dict[str, Any]) -> dict[str, Any]:
-    if entry["data"] and "traceback" in entry["data"] and not caller(request).user.is_staff:
-        entry["data"] = {**entry["data"], "traceback": None}
-    return entry
+    return {"items": [entry_shown_to(caller(request).user, event_json(log)) for log in page.items], "next": page.next}

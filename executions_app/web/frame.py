@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
 from executions_app import measures
-from executions_app.web.problems import problem_of, problem_of_domain
+from executions_app.web.problems import problem_of
 from workflows_app.rest.auth import READ
 from workflows_app.rest.errors import (
     InvalidRequest,
@@ -54,10 +54,8 @@ def for_users(view: View) -> View:
         try:
             if not any(auth(request) for auth in READ):
                 raise Unauthenticated
-        except RequestError as error:
+        except (RequestError, Throttled) as error:
             return problem_of(error)
-        except Throttled as error:
-            return problem_of_domain(error)
         return view(request, *args, **kwargs)
 
     return shown

@@ -14,6 +14,7 @@ from workflows_app.models import Workflow
 from workflows_app.queries import (
     WorkflowFilter,
     shares_json,
+    unreadable_json,
     validation_json,
     workflow_json,
     workflows_page,
@@ -95,9 +96,7 @@ def validate_document(request: HttpRequest) -> Any:
     try:
         return validation_json(document_in(request))
     except InvalidDefinition as error:
-        # It could not even be read.
-        errors = [problem.as_json() for problem in error.problems]
-        return {"is_valid": False, "errors": errors, "warnings": [], "topology": None}
+        return unreadable_json(error)
 
 
 @router.get("/workflows/{workflow}", auth=READ, response=WorkflowShown)

@@ -13,6 +13,27 @@ from workflows_app.services.limits import note_good_token, note_wrong_credential
 from workflows_app.services.tokens import EVERY_SCOPE, Bearer, bearer_of
 
 
+def let_in(token: str, address: str) -> Bearer:
+    """Whose token this is; it counts as a request of its, or as a guess from where it comes.
+
+    Raises `Unauthenticated`, `TooManyRequests` and `TooManyWrongCredentials`.
+    """
+    refuse_guessing(address, token)
+    bearer = bearer_of(token)
+    if bearer is None:
+        note_wrong_credential(address, token)
+        raise Unauthenticated
+    note_good_token(address, token)
+    spend_request(f"token:{bearer.token_id}")
+    return bearer
+
+
+def demand_scope(bearer: Bearer, scope: Scope) -> None:
+    """Raise `InsufficientScope` where a credential is not good for this."""
+    if scope not in bearer.scopes:
+        raise InsufficientScope(scope)
+
+
 class TokenAuth(HttpBearer):
     """A token of `create_token` that has a scope. One that is shown and is no good is not made up for by a session."""
 
@@ -22,16 +43,8 @@ class TokenAuth(HttpBearer):
 
     @override
     def authenticate(self, request: HttpRequest, token: str) -> Bearer:
-        address = address_of(request)
-        refuse_guessing(address, token)
-        bearer = bearer_of(token)
-        if bearer is None:
-            note_wrong_credential(address, token)
-            raise Unauthenticated
-        note_good_token(address, token)
-        spend_request(f"token:{bearer.token_id}")
-        if self.scope not in bearer.scopes:
-            raise InsufficientScope(self.scope)
+        bearer = let_in(token, address_of(request))
+        demand_scope(bearer, self.scope)
         return bearer
 
 

@@ -32,8 +32,13 @@ class JsonRenderer(BaseRenderer):
 
 def body_as[T: BaseModel](kind: type[T], request: HttpRequest) -> T:
     """The body as a model, where an operation reads it itself; an absent one is an empty object."""
+    return fitted(kind, _json(request) if request.body else {})
+
+
+def fitted[T: BaseModel](kind: type[T], value: object) -> T:
+    """A JSON value as a model. Raises `InvalidRequest`."""
     try:
-        return kind.model_validate(_json(request) if request.body else {})
+        return kind.model_validate(value)
     except ValidationError as error:
         raise InvalidRequest(UNFIT, [field_error(cast(Any, detail)) for detail in error.errors()]) from error
 
@@ -43,8 +48,13 @@ def document_in(request: HttpRequest) -> Source:
     form = _DOCUMENTS.get(_media_type(request))
     if form is None:
         raise UnsupportedMedia(_media_type(request), list(_DOCUMENTS))
-    source = read(_text(request, workflow_settings().document_bytes), form)
-    _refuse_depth(source.document)
+    return document_of_text(_text(request, workflow_settings().document_bytes), form)
+
+
+def document_of_text(text: str, form: Format | None = None) -> Source:
+    """`read` for what a caller sends. Raises `InvalidRequest` besides, where it is nested too deep."""
+    source = read(text, form)
+    refuse_depth(source.document)
     return source
 
 
@@ -65,11 +75,12 @@ def _json(request: HttpRequest) -> Any:
         value = jsontext.loads(_text(request, workflow_settings().body_bytes))
     except jsontext.JsonError as error:
         raise InvalidRequest(f"The body is not JSON: {error}") from error
-    _refuse_depth(value)
+    refuse_depth(value)
     return value
 
 
-def _refuse_depth(value: object) -> None:
+def refuse_depth(value: object) -> None:
+    """Raise `InvalidRequest` for what is nested deeper than this site takes."""
     levels = workflow_settings().json_depth
     # The codec itself reads no more than its own limit.
     if levels < jsontext.MAX_DEPTH and jsontext.is_deeper(value, levels):

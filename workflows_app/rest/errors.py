@@ -47,6 +47,16 @@ class CsrfFailed(RequestError):
         super().__init__("A request with a session needs the CSRF token: send it as the header X-CSRFToken.")
 
 
+class ForeignOrigin(RequestError):
+    """Raised when a page of another site sends a request that no page has to send."""
+
+    status: ClassVar[int] = 403
+    code: ClassVar[str] = "foreign_origin"
+
+    def __init__(self) -> None:
+        super().__init__("The request comes from a page of another site: send it from this one, or from a program.")
+
+
 class UnknownPath(RequestError):
     """Raised when the API has nothing at a path."""
 

@@ -53,10 +53,7 @@ def create_token(
     by: User | None = None,
 ) -> str:
     """A new token of a user, in clear; `by` is who made it, where that is somebody else. Raises `UnknownUser`."""
-    users: Any = get_user_model()
-    user: User | None = users.objects.filter(**{users.USERNAME_FIELD: username}, is_active=True).first()
-    if user is None:
-        raise UnknownUser(username)
+    user = _active_user(username)
     prefix = f"pt_{secrets.token_hex(4)}"
     text = f"{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
     with transaction.atomic():
@@ -70,6 +67,11 @@ def create_token(
         )
         audit(by or user, "token.created", token, {"of": username, "name": name, "scopes": list(token.scopes)})
     return text
+
+
+def bearer_named(username: str) -> Bearer:
+    """Somebody who may do everything that this user may: for whoever has the machine. Raises `UnknownUser`."""
+    return Bearer(user=_active_user(username), scopes=EVERY_SCOPE)
 
 
 def revoke(token: ApiToken, by: User) -> bool:
@@ -100,6 +102,14 @@ def is_still_good(bearer: Bearer) -> bool:
         return _good_tokens(timezone.now()).filter(pk=bearer.token_id).exists()
     users: Any = get_user_model()
     return users.objects.filter(pk=bearer.user.pk, is_active=True).exists()
+
+
+def _active_user(username: str) -> User:
+    users: Any = get_user_model()
+    user: User | None = users.objects.filter(**{users.USERNAME_FIELD: username}, is_active=True).first()
+    if user is None:
+        raise UnknownUser(username)
+    return user
 
 
 def _good_tokens(now: datetime) -> QuerySet[ApiToken]:
