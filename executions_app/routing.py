@@ -42,6 +42,8 @@ def with_mcp(pages: Any) -> Any:
 def _mcp() -> Any:
     try:
         from executions_app.mcp.http import serve  # noqa: PLC0415 - an extra, and slow to load
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
         return None
     return serve

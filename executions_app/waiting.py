@@ -24,13 +24,14 @@ async def until_the_end(execution_id: uuid.UUID, seconds: float) -> None:
 
 
 async def looks(seconds: float) -> AsyncIterator[None]:
-    """When to look, for so many seconds."""
+    """When to look, for so many seconds: at once, and a last time when they are over."""
     loop = asyncio.get_running_loop()
     end, pause = loop.time() + seconds, POLL_SECONDS
+    yield
     while (left := end - loop.time()) > 0:
-        yield
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, MAX_POLL_SECONDS)
+        yield
 
 
 def _look(execution_id: uuid.UUID) -> bool:

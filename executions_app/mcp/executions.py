@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+import asyncio
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from executions_app.conf import execution_settings
 from executions_app.mcp.arguments import (
     GetExecution,
     ListExecutions,
@@ -31,9 +33,13 @@ from executions_app.services.start import StartRequest, start
 from executions_app.waiting import looks, until_the_end
 from workflows_app.models.pages import MAX_LIMIT
 from workflows_app.queries import workflow_for
+from workflows_app.rest.errors import TooManyWatches
 
 if TYPE_CHECKING:
     from executions_app.models import WorkflowExecution
+
+# How many watches each user has in this process.
+_watches: Counter[Any] = Counter()
 
 
 async def run_workflow(call: Call, given: RunWorkflow) -> Any:
@@ -64,6 +70,19 @@ async def get_execution(call: Call, given: GetExecution) -> Any:
 
 async def watch_execution(call: Call, given: WatchExecution) -> Any:
     """Tells each entry of the journal as it is committed, until the end or until the time is up."""
+    user_id, limit = call.bearer.user.pk, execution_settings().sockets_per_user
+    if _watches[user_id] >= limit:
+        raise TooManyWatches(limit)
+    _watches[user_id] += 1
+    try:
+        return await _watch(call, given)
+    finally:
+        _watches[user_id] -= 1
+        if not _watches[user_id]:
+            del _watches[user_id]
+
+
+async def _watch(call: Call, given: WatchExecution) -> Any:
     seq = given.after
     seen: deque[Any] = deque(maxlen=MAX_LIMIT)
 
@@ -71,6 +90,8 @@ async def watch_execution(call: Call, given: WatchExecution) -> Any:
         execution = execution_for(user, given.execution)
         return execution, _journal(user, execution, seq)
 
+    loop = asyncio.get_running_loop()
+    end = loop.time() + given.seconds
     execution, entries = await call.ask(look)
     async for _ in looks(given.seconds):
         while entries:
@@ -78,15 +99,16 @@ async def watch_execution(call: Call, given: WatchExecution) -> Any:
                 await call.tell(entry["seq"], entry["message"])
             seen.extend(entries)
             seq = entries[-1]["seq"]
+            if loop.time() >= end:
+                break
             execution, entries = await call.ask(look)
         if execution.is_finished and seq >= execution.last_seq:
             break
         execution, entries = await call.ask(look)
-    seen.extend(entries)
     return {
         "execution": execution_json(execution, with_nodes=False),
-        "has_ended": execution.is_finished,
-        "seq": seen[-1]["seq"] if seen else seq,
+        "has_ended": execution.is_finished and seq >= execution.last_seq,
+        "seq": seq,
         "journal": list(seen),
     }
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -14,6 +15,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from executions_app.mcp.operations import OPERATIONS
 from tests import databases
 from tests.acceptance.conftest import ROOT, Shell
 from tests.server import serving
@@ -36,6 +38,7 @@ edges:
   - {from: start, to: nap}
 """
 AMOUNT = "1234567890123456789012345.678"
+GUIDE = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_workflows", "arguments": {}}}
 ACCEPTS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
@@ -384,3 +387,70 @@ def test_no_other_command_loads_the_protocol(site):
         "sys.exit(bool({name.partition('.')[0] for name in sys.modules} & {'mcp', 'starlette'}))"
     )
     assert site.shell("shell", "-v", "0", "-c", script).code == 0
+
+
+WITHOUT = "import sys; sys.modules['mcp'] = None;"
+
+
+def test_without_its_package_there_is_nothing_at_the_address_and_the_command_says_what_to_install(site):
+    script = f"{WITHOUT} import pastetrader.asgi; from executions_app import routing; sys.exit(bool(routing._mcp()))"
+    assert site.shell("shell", "-v", "0", "-c", script).code == 0
+    start = "from django.core.management import execute_from_command_line as run;"
+    start += "run(['manage.py', 'mcp_server', '--user', 'ada'])"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT + start],
+        env=site.shell.environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "uv sync --extra mcp" in done.stderr
+
+
+def test_a_process_that_is_told_to_end_ends_in_order(site):
+    process = subprocess.Popen(
+        site.shell.command("mcp_server", "--user", "ada", "--no-engine"),
+        env=site.shell.environment,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        process.stdin.write("{}\n{\n")
+        process.stdin.flush()
+        assert "-32700" in process.stdout.readline()
+        process.terminate()
+        assert process.wait(20) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
+def documented():
+    """The blocks of JSON of the guide."""
+    return [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)]
+
+
+async def test_the_configuration_of_the_guide_starts_a_server(site, tmp_path):
+    (here, with_token, elsewhere, problem) = documented()
+    told = here["mcpServers"]["pastetrader"]["args"]
+    async with site.process(*told[told.index("mcp_server") + 1 :], log=tmp_path / "log") as client:
+        listed = await client.list_tools()
+        assert refusal(await client.call_tool("get_execution", {"execution": "7"})) == problem
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| (.+) \|$", GUIDE, re.MULTILINE)
+    assert rows == [row_of(tool) for tool in listed.tools]
+    assert with_token["servers"]["pastetrader"]["args"] == told[:-2]
+    assert list(with_token["servers"]["pastetrader"]["env"]) == ["PASTETRADER_TOKEN"]
+    assert elsewhere["mcpServers"]["pastetrader"]["url"].endswith("/mcp")
+
+
+def row_of(tool):
+    """What the guide's table says of a tool; its scope is in the product's own table."""
+    hints = tool.annotations
+    kind = "reads" if hints.read_only_hint else "acts" if hints.destructive_hint else "adds"
+    once = ", once" if hints.idempotent_hint and not hints.read_only_hint else ""
+    names = ", ".join(f"`{name}`" for name in tool.input_schema.get("properties", {}))
+    return (tool.name, str(OPERATIONS[tool.name].scope), names, kind + once)

@@ -17,10 +17,10 @@ from executions_app.models import querysets
 from executions_app.services.start import StartRequest, start
 from tests.integration.conftest import document
 from workflows_app.dag import jsontext
-from workflows_app.models import AuditEntry, Workflow, WorkflowShare
+from workflows_app.models import ApiToken, AuditEntry, Workflow, WorkflowShare
 from workflows_app.models.access import EVERYTHING
 from workflows_app.models.token import Scope
-from workflows_app.services.tokens import create_token
+from workflows_app.services.tokens import create_token, revoke
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,3 +207,53 @@ async def test_an_argument_that_a_tool_does_not_have_is_refused_and_nothing_happ
     for name in ("owner", "is_superuser", "status", "fence", "__class__"):
         assert await world.call("owner", tool, **{name: 1}) == "invalid_request"
     assert await sync_to_async(lambda: list(Workflow.objects.order_by("pk").values()))() == before
+
+
+async def watched(world: World, **more: Any) -> dict[str, Any]:
+    """What a watch of an execution that does not move gives; nothing runs here."""
+    status, body = await post(world.tokens["owner"], "watch_execution", {"execution": str(world.execution), **more})
+    assert status == 200
+    lines = [line for line in body.decode().splitlines() if line.startswith("data: {")]
+    return json.loads(json.loads(lines[-1].removeprefix("data: "))["result"]["content"][0]["text"])
+
+
+async def test_a_watch_without_time_tells_what_there_is(world):
+    await sync_to_async(world.renew_execution)(ended=False)
+    seen = await watched(world, seconds=0)
+    assert (seen["has_ended"], seen["seq"], len(seen["journal"])) == (False, 1, 1)
+    seen = await watched(world, seconds=0, after=1)
+    assert (seen["has_ended"], seen["seq"], seen["journal"]) == (False, 1, [])
+
+
+async def test_a_watch_ends_when_its_token_is_revoked(world):
+    await sync_to_async(world.renew_execution)(ended=False)
+    watch = asyncio.create_task(watched(world, seconds=30))
+    await asyncio.sleep(0)
+    tokens = ApiToken.objects.filter(user=world.owner)
+    await sync_to_async(lambda: [revoke(token, world.owner) for token in tokens])()
+    assert (await watch)["code"] == "unauthenticated"
+
+
+async def test_a_user_has_so_many_watches_and_others_have_their_own(world, settings):
+    settings.PASTETRADER = {**settings.PASTETRADER, "SOCKETS_PER_USER": 1}
+    await sync_to_async(world.renew_execution)(ended=False)
+    first = asyncio.create_task(watched(world, seconds=30))
+    one = str(world.execution)
+    while await world.call("owner", "watch_execution") == "ok":
+        await asyncio.sleep(0)
+    assert await world.call("owner", "watch_execution") == "too_many_watches"
+    assert await world.call("viewer", "watch_execution") == "ok"
+    await sync_to_async(querysets.request_cancel)(uuid.UUID(one))
+    assert (await first)["has_ended"] is True
+    assert await world.call("owner", "watch_execution") == "ok"
+
+
+async def test_an_error_of_ours_is_told_by_its_id_alone(world, monkeypatch, caplog):
+    def broken(_user: Any) -> Any:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr("executions_app.mcp.workflows.tools_json", broken)
+    status, body = await post(world.tokens["owner"], "list_tools", {})
+    assert (status, code_of(status, body)) == (200, "internal_error")
+    assert b"hunter2" not in body
+    assert "hunter2" in caplog.text

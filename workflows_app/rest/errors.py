@@ -119,6 +119,16 @@ class InvalidRequest(RequestError):
         self.errors = list(errors)
 
 
+class TooManyWatches(RequestError):
+    """Raised when a user watches so much in a process that no more is taken."""
+
+    status: ClassVar[int] = 429
+    code: ClassVar[str] = "too_many_watches"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"You watch {limit} executions here already, which is the most: wait until one watch is over.")
+
+
 class VersionRequired(RequestError):
     """Raised when a change does not say which version it means to change."""
 

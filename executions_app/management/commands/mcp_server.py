@@ -36,6 +36,8 @@ class Command(WorkflowCommand):
         try:
             from executions_app.mcp.stdio import claimed_output, serve  # noqa: PLC0415 - an extra, and slow to load
         except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "mcp":
+                raise
             sentence = "The protocol's package is missing: install the extra `mcp`, as `uv sync --extra mcp` does."
             raise CommandError(sentence, returncode=EXIT_INVALID) from error
         output = claimed_output()
