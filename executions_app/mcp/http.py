@@ -161,13 +161,16 @@ class _Opening:
         message = {**message, "body": opened(message.get("body", b""))}
         if self._start is not None:
             start, self._start = self._start, None
-            await self._send({**start, "headers": self._lengths(start, message)})
+            await self._send({**start, "headers": self._headers(start, message)})
         await self._send(message)
 
-    def _lengths(self, start: Message, first: Message) -> list[tuple[bytes, bytes]]:
-        headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-        is_whole = not first.get("more_body")
-        return [*headers, (b"content-length", str(len(first["body"])).encode())] if is_whole else headers
+    def _headers(self, start: Message, first: Message) -> list[tuple[bytes, bytes]]:
+        """With the length that it has now, and for no cache."""
+        given = {bytes(name).lower(): bytes(value) for name, value in start["headers"]}
+        _ = given.pop(b"content-length", None)
+        if not first.get("more_body"):
+            given[b"content-length"] = str(len(first["body"])).encode()
+        return list((given | {b"cache-control": b"no-store, no-transform"}).items())
 
 
 async def _tell(problem: Problem, send: Send) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.architecture.source import ROOT, name_of, python_files, syntax_tree
 
-INTERFACES = ("api", "rest", "web", "admin", "consumers")
+INTERFACES = ("api", "rest", "web", "admin", "consumers", "mcp")
 
 
 def interface_files() -> list[Path]:
@@ -32,7 +32,9 @@ def asked_managers(paths: Iterable[Path]) -> list[str]:
 
 def test_no_interface_asks_a_manager() -> None:
     files = interface_files()
-    assert {"workflows_app/api/workflows.py", "executions_app/web/frame.py"} <= {name_of(path) for path in files}
+    assert {"workflows_app/api/workflows.py", "executions_app/web/frame.py", "executions_app/mcp/executions.py"} <= {
+        name_of(path) for path in files
+    }
     assert asked_managers(files) == []
 
 

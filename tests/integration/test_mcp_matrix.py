@@ -98,8 +98,13 @@ class World:
         self.execution: uuid.UUID = execution.pk
 
 
-async def post(token: str | None, tool: str, arguments: dict[str, Any], **headers: str) -> tuple[int, bytes]:
-    """The status and the body of a call, through the application that a server has for it."""
+async def post(
+    token: str | None, tool: str, arguments: dict[str, Any], leaves: asyncio.Event | None = None, **headers: str
+) -> tuple[int, bytes]:
+    """The status and the body of a call, through the application that a server has for it.
+
+    The client waits for the end, or leaves when it is told to.
+    """
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
     sent = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
     if token is not None:
@@ -116,7 +121,10 @@ async def post(token: str | None, tool: str, arguments: dict[str, Any], **header
     outgoing: list[Any] = []
 
     async def receive() -> Any:
-        return incoming.pop() if incoming else await asyncio.Future()
+        if incoming:
+            return incoming.pop()
+        await (asyncio.Future() if leaves is None else leaves.wait())
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         outgoing.append(message)
@@ -256,3 +264,16 @@ async def test_an_error_of_ours_is_told_by_its_id_alone(world, monkeypatch, capl
     assert (status, code_of(status, body)) == (200, "internal_error")
     assert b"hunter2" not in body
     assert "hunter2" in caplog.text
+
+
+async def test_a_watch_ends_when_nobody_is_there_any_more(world, settings):
+    settings.PASTETRADER = {**settings.PASTETRADER, "SOCKETS_PER_USER": 1}
+    await sync_to_async(world.renew_execution)(ended=False)
+    leaves = asyncio.Event()
+    watching = {"execution": str(world.execution), "seconds": 300}
+    two = {asyncio.create_task(post(world.tokens["owner"], "watch_execution", watching, leaves)) for _ in range(2)}
+    (refused,), (other,) = await asyncio.wait(two, return_when=asyncio.FIRST_COMPLETED)
+    assert code_of(*refused.result()) == "too_many_watches"
+    leaves.set()
+    await asyncio.wait({other})
+    assert await world.call("owner", "watch_execution") == "ok"
