@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import cache
@@ -11,9 +12,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http.request import validate_host
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.types import DEFAULT_NEGOTIATED_VERSION as OLDEST
+from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from executions_app.mcp.call import Client, in_thread
 from executions_app.mcp.envelope import opened, sealed
+from executions_app.mcp.operations import OPERATIONS
 from executions_app.mcp.server import server_for
 from executions_app.problems import REFUSALS, Problem, problem_of
 from workflows_app.conf import workflow_settings
@@ -54,7 +58,8 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         await _tell(problem_of(error), send)
         return
     # It serves one request: a server such as daphne has no lifespan in which one could wait for many.
-    manager = StreamableHTTPSessionManager(_server(), stateless=True)
+    is_whole = headers.get("mcp-protocol-version", OLDEST) in HANDSHAKE_PROTOCOL_VERSIONS and not _tells(message)
+    manager = StreamableHTTPSessionManager(_server(), stateless=True, json_response=is_whole)
     inner = {**scope, "headers": _headers(scope, len(message)), _CLIENT: client}
     async with manager.run():
         await manager.handle_request(inner, _Again(message, receive), _Opening(send))
@@ -126,6 +131,21 @@ def _sealed(body: bytes) -> bytes:
         return sealed(body)
     except jsontext.JsonError as error:
         raise InvalidRequest(f"The body is not JSON: {error}") from error
+
+
+def _tells(message: bytes) -> bool:
+    """Whether more than an answer may come of a message.
+
+    Clients of the older generation take no long event of a stream, but a long answer; those of the newer one get a
+    stream where there is something to tell before the answer, and not otherwise.
+    """
+    match json.loads(message):
+        case {"params": {"_meta": {"progressToken": _}}}:
+            return True
+        case {"params": {"name": str() as name}}:
+            return name in OPERATIONS and OPERATIONS[name].tells
+        case _:
+            return False
 
 
 def _headers(scope: Scope, length: int) -> list[tuple[bytes, bytes]]:

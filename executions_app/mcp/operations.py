@@ -49,6 +49,8 @@ class Operation:
     is_idempotent: bool = False
     # Nodes may call whatever they can reach.
     is_open: bool = False
+    # It tells how far it is.
+    tells: bool = False
 
     @property
     def name(self) -> str:
@@ -129,6 +131,7 @@ _ALL = (
         arguments=WatchExecution,
         result=Watched,
         reads_only=True,
+        tells=True,
     ),
     Operation(
         function=executions.cancel_execution,

@@ -243,6 +243,20 @@ def wire(site, lines, *options, token=None):
     return answers[1:]
 
 
+@pytest.mark.parametrize("transport", ["auto", "legacy", "stdio"])
+async def test_a_large_result_arrives_whole_whatever_is_in_it(site, tmp_path, transport):
+    workflow = site.made(FEE % f"large-{transport}")
+    hostile = '{"jsontext":"x"}\r\n\r\ndata: {\u2028\u0085"\\' + '\\"é\N{SNAKE}' * 40_000
+    order = {"workflow": workflow, "input": {"amount": 1, "text": hostile, "jsontext": {"jsontext": "y"}}, "wait": 30}
+    options = ("--user", "ada", "--no-engine")
+    connected = (
+        site.process(*options, log=tmp_path / "log") if transport == "stdio" else site.client(site.ada, transport)
+    )
+    async with connected as client:
+        ran = given(await client.call_tool("run_workflow", order))
+    assert (ran["status"], ran["input"]) == ("completed", order["input"])
+
+
 @pytest.mark.parametrize("over", ["http", "stdio"])
 async def test_a_token_that_may_only_read_is_refused_all_else(site, tmp_path, over):
     workflow = site.made(FEE % f"scopes-{over}")

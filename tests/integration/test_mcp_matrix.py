@@ -99,14 +99,20 @@ class World:
 
 
 async def post(
-    token: str | None, tool: str, arguments: dict[str, Any], leaves: asyncio.Event | None = None, **headers: str
+    token: str | None,
+    tool: str,
+    arguments: dict[str, Any],
+    *,
+    leaves: asyncio.Event | None = None,
+    told: asyncio.Event | None = None,
 ) -> tuple[int, bytes]:
     """The status and the body of a call, through the application that a server has for it.
 
-    The client waits for the end, or leaves when it is told to.
+    The client waits for the end, or leaves when it is told to; `told` is set when it is told how far it is.
     """
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
-    sent = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
+    params = {"name": tool, "arguments": arguments, **({} if told is None else {"_meta": {"progressToken": 1}})}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    sent = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
     if token is not None:
         sent["authorization"] = f"Bearer {token}"
     scope = {
@@ -128,16 +134,23 @@ async def post(
 
     async def send(message: Any) -> None:
         outgoing.append(message)
+        if told is not None and b"notifications/progress" in message.get("body", b""):
+            told.set()
 
     await http.serve(scope, receive, send)
     return outgoing[0]["status"], b"".join(message.get("body", b"") for message in outgoing[1:])
 
 
+def result_in(body: bytes) -> Any:
+    """Of an answer, or of the last message of a stream."""
+    lines = [line.removeprefix("data: ") for line in body.decode().split("\r\n")]
+    return json.loads(next(line for line in reversed(lines) if line.startswith("{")))["result"]
+
+
 def code_of(status: int, body: bytes) -> str:
     if status != 200:
         return str(jsontext.loads(body)["code"])
-    lines = [line for line in body.decode().splitlines() if line.startswith("data: {")]
-    result = json.loads(lines[-1].removeprefix("data: "))["result"]
+    result = result_in(body)
     return json.loads(result["content"][0]["text"])["code"] if result["isError"] else "ok"
 
 
@@ -221,8 +234,7 @@ async def watched(world: World, **more: Any) -> dict[str, Any]:
     """What a watch of an execution that does not move gives; nothing runs here."""
     status, body = await post(world.tokens["owner"], "watch_execution", {"execution": str(world.execution), **more})
     assert status == 200
-    lines = [line for line in body.decode().splitlines() if line.startswith("data: {")]
-    return json.loads(json.loads(lines[-1].removeprefix("data: "))["result"]["content"][0]["text"])
+    return json.loads(result_in(body)["content"][0]["text"])
 
 
 async def test_a_watch_without_time_tells_what_there_is(world):
@@ -235,11 +247,13 @@ async def test_a_watch_without_time_tells_what_there_is(world):
 
 async def test_a_watch_ends_when_its_token_is_revoked(world):
     await sync_to_async(world.renew_execution)(ended=False)
-    watch = asyncio.create_task(watched(world, seconds=30))
-    await asyncio.sleep(0)
+    told = asyncio.Event()
+    watching = {"execution": str(world.execution), "seconds": 50}
+    watch = asyncio.create_task(post(world.tokens["owner"], "watch_execution", watching, told=told))
+    await told.wait()
     tokens = ApiToken.objects.filter(user=world.owner)
     await sync_to_async(lambda: [revoke(token, world.owner) for token in tokens])()
-    assert (await watch)["code"] == "unauthenticated"
+    assert code_of(*await watch) == "unauthenticated"
 
 
 async def test_a_user_has_so_many_watches_and_others_have_their_own(world, settings):
@@ -271,7 +285,9 @@ async def test_a_watch_ends_when_nobody_is_there_any_more(world, settings):
     await sync_to_async(world.renew_execution)(ended=False)
     leaves = asyncio.Event()
     watching = {"execution": str(world.execution), "seconds": 300}
-    two = {asyncio.create_task(post(world.tokens["owner"], "watch_execution", watching, leaves)) for _ in range(2)}
+    two = {
+        asyncio.create_task(post(world.tokens["owner"], "watch_execution", watching, leaves=leaves)) for _ in range(2)
+    }
     (refused,), (other,) = await asyncio.wait(two, return_when=asyncio.FIRST_COMPLETED)
     assert code_of(*refused.result()) == "too_many_watches"
     leaves.set()
