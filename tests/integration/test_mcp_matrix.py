@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import connections
 
 from executions_app.mcp import http
 from executions_app.mcp.operations import OPERATIONS
@@ -162,6 +163,13 @@ def expected(row: Row, actor: str) -> str:
     if actor == "stranger" and row.owned:
         return "not_found"
     return "forbidden" if actor in row.forbidden else "ok"
+
+
+@pytest.fixture(autouse=True)
+async def _no_connection_is_left():
+    """The thread in which tests ask the database keeps none: one could not be removed."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture
