@@ -74,6 +74,7 @@ def test_a_picture_that_could_not_be_fetched_is_fetched_when_the_server_is_heard
     page.goto(f"{site.start('sleepy')}#graph")
     expect(page.locator("#pt-trouble")).to_be_visible()
     assert page.locator(".pt-node").count() == 0
+    expect(page.locator("#pt-connection")).to_have_text("live")
     page.unroute("**/change/graph/")
     sockets[-1].close(code=1012)
     expect(page.locator(".pt-node")).to_have_count(3)
