@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from asgiref.sync import SyncToAsync
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.db import connections
 
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.queries import execution_json
@@ -24,6 +26,8 @@ def _recorder_is_stopped(request):
     """The recorder's connection is closed before the database goes, and nothing unsound is left in it."""
     yield
     recorder.stop()
+    # Of the thread in which async code calls the ORM here: a later test may end all connections of the database.
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     if request.node.get_closest_marker("django_db"):
         for execution in WorkflowExecution.objects.all():
             assert_sound(execution)
