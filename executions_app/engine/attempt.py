@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,9 +15,7 @@ from workflows_app.dag.types import Effect
 from workflows_app.processors.errors import NodeOutputError
 from workflows_app.tools.context import Pace, Remains
 from workflows_app.tools.errors import AttemptEnded
-
-if TYPE_CHECKING:
-    from workflows_app.tools.masking import Mask
+from workflows_app.tools.masking import Mask
 
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False):
@@ -173,7 +170,7 @@ async def _contain(code: Coroutine[object, object, object]) -> object:
         return _Raised(error)
 
 
-def encode(value: object, node: NodePlan, limit: int, mask: "Mask | None" = None) -> Outcome:
+def encode(value: object, node: NodePlan, limit: int, mask: Mask | None = None) -> Outcome:
     """The processor's result as JSON text, or the failure of a result that is not JSON or too long."""
     try:
         # Twice: a result of gigabytes is refused before its text is made.
@@ -185,9 +182,9 @@ def encode(value: object, node: NodePlan, limit: int, mask: "Mask | None" = None
     return failure(NodeOutputError.too_long(node.key, limit), node)
 
 
-def _text_of(value: object, mask: "Mask | None") -> str:
+def _text_of(value: object, mask: Mask | None) -> str:
     return jsontext.dumps(value if mask is None else mask.value(jsontext.clean(value)))
 
 
-def failure(error: BaseException, node: NodePlan, mask: "Mask | None" = None) -> Failed:
+def failure(error: BaseException, node: NodePlan, mask: Mask | None = None) -> Failed:
     return Failed(describe(error, node, mask))

@@ -158,12 +158,7 @@ class NodeScope:
 
     __slots__ = ("_context", "_node", "now", "secrets")
 
-    def __init__(
-        self,
-        context: ExecutionContext,
-        node: int | None,
-        now: datetime,
-    ) -> None:
+    def __init__(self, context: ExecutionContext, node: int | None, now: datetime) -> None:
         # Values by name, only while they are needed.
         self.secrets: Mapping[str, str] | None = None
         self._context = context

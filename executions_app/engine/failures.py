@@ -1,7 +1,6 @@
 """An exception as it goes on record: a value with bounded, printable text."""
 
 import traceback
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,15 +8,13 @@ from executions_app.engine.errors import ErrorInfo, NodeTimeoutError, SelfCancel
 from workflows_app.dag.expressions import ExpressionError
 from workflows_app.dag.plan import NodePlan
 from workflows_app.processors.errors import NodeError, Retryable
-
-if TYPE_CHECKING:
-    from workflows_app.tools.masking import Mask
+from workflows_app.tools.masking import Mask
 
 MESSAGE_LIMIT = 8 * 1024
 TRACEBACK_LIMIT = 32 * 1024
 
 
-def describe(error: BaseException, node: NodePlan, mask: "Mask | None" = None) -> ErrorInfo:
+def describe(error: BaseException, node: NodePlan, mask: Mask | None = None) -> ErrorInfo:
     """An exception as it goes on record, with the secrets of `mask` hidden."""
     kind = type(error)
     if isinstance(error, NodeError):
@@ -71,12 +68,12 @@ def cancelled_at_work(node: NodePlan) -> ErrorInfo | None:
     )
 
 
-def _masked(text: str, mask: "Mask | None") -> str:
+def _masked(text: str, mask: Mask | None) -> str:
     # Before it is cut: a secret that is cut in two would be half on record.
     return text if mask is None else mask.text(text)
 
 
-def _traceback(error: BaseException, mask: "Mask | None") -> str:
+def _traceback(error: BaseException, mask: Mask | None) -> str:
     if isinstance(error, (NodeTimeoutError, SelfCancelledError, ExpressionError)):
         return ""
     # The first frame is the engine's own.

@@ -4,10 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from workflows_app.tools.masking import Mask
+from typing import Self
 
 from executions_app.engine.ports import Ports
 from workflows_app.dag.expressions import ExpressionError
@@ -16,9 +13,9 @@ from workflows_app.dag.rendering import Scope
 from workflows_app.dag.types import JsonValue
 from workflows_app.processors.base import NodeCall, Prepared, Processor
 from workflows_app.processors.errors import NodeConfigurationError
+from workflows_app.tools.log_masking import in_use
+from workflows_app.tools.masking import HIDDEN, Mask
 
-# What stands where a secret was.
-HIDDEN = "***"
 # Shorter texts that an expression makes of a secret are everywhere in other data; they are hidden in the input only.
 SHORTEST_DERIVED = 8
 
@@ -28,7 +25,12 @@ class Secrets:
     """`values` by name, and the mask that hides them; no mask where there are none."""
 
     values: Mapping[str, str] = field(default_factory=dict[str, str])
-    mask: "Mask | None" = None
+    mask: Mask | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, str], derived: Iterable[str] = ()) -> Self:
+        """`derived` are texts that were made of the values, and are hidden like them."""
+        return cls(values=values, mask=Mask.of([*values.values(), *derived]))
 
     def text(self, text: str) -> str:
         return text if self.mask is None else self.mask.text(text)
@@ -38,11 +40,7 @@ class Secrets:
 
     def in_use(self) -> AbstractContextManager[object]:
         """While code is at work that knows the values, and for a while after, no log line of this process has them."""
-        if self.mask is None:
-            return nullcontext()
-        from workflows_app.tools.log_masking import in_use  # noqa: PLC0415 - few nodes have secrets
-
-        return in_use(self.mask)
+        return nullcontext() if self.mask is None else in_use(self.mask)
 
 
 NO_SECRETS = Secrets()
@@ -55,7 +53,7 @@ async def resolved(node: NodePlan, ports: Ports, *, deadline: float) -> Secrets:
         raise NodeConfigurationError(f"Node '{node.key}' needs secrets ({names}), and nothing here keeps any.")
     async with asyncio.timeout_at(deadline):
         values = await ports.secrets(node.secrets)
-    return _hiding(values, values.values())
+    return Secrets.of(values)
 
 
 def shown(processor: Processor, call: NodeCall, prepared: Prepared, secrets: Secrets) -> tuple[Secrets, JsonValue]:
@@ -78,14 +76,8 @@ def shown(processor: Processor, call: NodeCall, prepared: Prepared, secrets: Sec
         if len(text) >= SHORTEST_DERIVED and secrets.text(text) != other and text not in written
     }
     if derived:
-        secrets = _hiding(secrets.values, [*secrets.values.values(), *derived])
+        secrets = Secrets.of(secrets.values, derived)
     return secrets, secrets.value(harmless)
-
-
-def _hiding(values: Mapping[str, str], texts: Iterable[str]) -> Secrets:
-    from workflows_app.tools.masking import Mask  # noqa: PLC0415 - few nodes have secrets
-
-    return Secrets(values=values, mask=Mask.of(texts))
 
 
 class _Blindfolded:

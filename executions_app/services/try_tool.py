@@ -29,7 +29,6 @@ from workflows_app.services.secrets import resolver_for
 from workflows_app.services.toolbox import toolbox_for
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.errors import NodeConfigurationError, NodeOutputError
-from workflows_app.tools.masking import Mask
 from workflows_app.tools.registry import registry
 
 if TYPE_CHECKING:
@@ -104,10 +103,9 @@ def _secrets(node: NodePlan, user: User) -> Secrets:
     if not names:
         return NO_SECRETS
     try:
-        values = resolver_for(user.pk)(names)
+        return Secrets.of(resolver_for(user.pk)(names))
     except DefinitionError as error:
         raise NodeConfigurationError(str(error)) from error
-    return Secrets(values=values, mask=Mask.of(values.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,13 @@ else:
         pass
 
 
+def offer_users(field: Any, request: Any) -> None:
+    """Let a form's field choose whom something is for: yourself, and for superusers every active user."""
+    chosen = field.queryset.filter(is_active=True)
+    field.queryset = chosen if request.user.is_superuser else chosen.filter(pk=request.user.pk)
+    field.initial = request.user.pk
+
+
 class AuditedAdmin[M: Model](_Base[M]):
     """What is done here has the address of who did it in the audit."""
 

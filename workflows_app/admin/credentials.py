@@ -10,7 +10,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 
-from workflows_app.admin.base import AuditedAdmin
+from workflows_app.admin.base import AuditedAdmin, offer_users
 from workflows_app.models import Credential
 from workflows_app.queries import visible_credentials
 from workflows_app.services.audit import acting_from, address_of
@@ -105,9 +105,7 @@ class CredentialAdmin(AuditedAdmin[Credential]):
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if db_field.name == "owner":
-            chosen = field.queryset.filter(is_active=True)
-            field.queryset = chosen if request.user.is_superuser else chosen.filter(pk=request.user.pk)
-            field.initial = request.user.pk
+            offer_users(field, request)
         return field
 
     @override

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from workflows_app.admin.base import AuditedAdmin
+from workflows_app.admin.base import AuditedAdmin, offer_users
 from workflows_app.admin.words import SCOPE_NAMES, SCOPE_WORDS
 from workflows_app.models import ApiToken
 from workflows_app.models.token import Scope
@@ -91,9 +91,7 @@ class TokenAdmin(AuditedAdmin[ApiToken]):
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if db_field.name == "user":
-            chosen = field.queryset.filter(is_active=True)
-            field.queryset = chosen if request.user.is_superuser else chosen.filter(pk=request.user.pk)
-            field.initial = request.user.pk
+            offer_users(field, request)
         return field
 
     @override

@@ -140,22 +140,15 @@ class EffectRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolInfo:
-    """What a definition needs to know of a tool: the registry's entry without its code.
+class HasEffect:
+    """What a tool says of its effect, and what follows from it for a node.
 
-    `input_schema` and `output_schema` are JSON Schema 2020-12 objects (`{}`: anything goes).
     `effects` are the effects that a node may state instead of `effect`; empty where the tool decides alone.
     """
 
-    name: str
     effect: Effect
     effects: frozenset[Effect] = frozenset()
     effect_rule: EffectRule | None = None
-    input_schema: JsonObject
-    output_schema: JsonObject
-    active: bool = True
-    # Of a tool that was made on the site: the registered one that it was made of, where that is no more.
-    missing_kind: str = ""
 
     @property
     def possible_effects(self) -> frozenset[Effect]:
@@ -167,3 +160,18 @@ class ToolInfo:
         """The effect of a node with these `inputs` in its document that states none."""
         rule = self.effect_rule
         return self.effect if rule is None else rule.effect_of(inputs, otherwise=self.effect)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolInfo(HasEffect):
+    """What a definition needs to know of a tool: the registry's entry without its code.
+
+    `input_schema` and `output_schema` are JSON Schema 2020-12 objects (`{}`: anything goes).
+    """
+
+    name: str
+    input_schema: JsonObject
+    output_schema: JsonObject
+    active: bool = True
+    # Of a tool that was made on the site: the registered one that it was made of, where that is no more.
+    missing_kind: str = ""

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast, override
 
 from workflows_app.dag import jsontext
-from workflows_app.dag.types import Effect, EffectRule, JsonObject, ToolInfo
+from workflows_app.dag.types import Effect, EffectRule, HasEffect, JsonObject, ToolInfo
 from workflows_app.dag.wording import listed, quoted
 from workflows_app.tools import threads
 from workflows_app.tools.context import ToolContext
@@ -43,7 +43,7 @@ class Isolation(StrEnum):
 
 # Without slots: what is computed once lives in the instance's dict.
 @dataclass(frozen=True, kw_only=True)
-class Tool:
+class Tool(HasEffect):
     """A function that nodes can call by a name.
 
     `effects` are the effects that a node may state instead of `effect`. `signature` and `info` are built
@@ -53,8 +53,6 @@ class Tool:
     name: str
     function: Callable[..., object]
     effect: Effect = Effect.AT_MOST_ONCE
-    effects: frozenset[Effect] = frozenset()
-    effect_rule: EffectRule | None = None
     description: str = ""
     isolation: Isolation = Isolation.THREAD
     # With effect `checkable`: tells what became of an attempt.
@@ -68,17 +66,6 @@ class Tool:
     def origin(self) -> str:
         """Where the function is: its module and qualified name."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
-
-    @property
-    def possible_effects(self) -> frozenset[Effect]:
-        """The effects that nodes which call it can have."""
-        by_rule = frozenset[Effect]() if self.effect_rule is None else frozenset({self.effect_rule.effect})
-        return self.effects | by_rule | {self.effect}
-
-    def effect_of(self, inputs: object) -> Effect:
-        """The effect of a node with these `inputs` in its document that states none."""
-        rule = self.effect_rule
-        return self.effect if rule is None else rule.effect_of(inputs, otherwise=self.effect)
 
     @cached_property
     def signature(self) -> Signature:
