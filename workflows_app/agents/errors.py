@@ -33,3 +33,9 @@ class AgentLimitExceeded(Permanent):
     """Raised when a node has used up what its `limits` allow."""
 
     code: ClassVar[str] = "limit_exceeded"
+
+
+class BudgetExceeded(AgentLimitExceeded):
+    """Raised where a request would take the node or the execution over what it may use; it is not sent."""
+
+    code: ClassVar[str] = "budget_exceeded"

@@ -196,10 +196,13 @@ class ToolNode(_CallingNode):
 
 
 class AgentLimits(_Part):
-    """How much a model may be asked for in one attempt: requests, tokens, answers sent back, seconds of a request."""
+    """How much an agent may use: requests, tokens and money of all attempts, and what one attempt or request may."""
 
     max_requests: RequestCount = 10
     max_tokens: TokenCount | None = None
+    max_cost: PositiveOrNull = None
+    max_output_tokens: TokenCount | None = None
+    max_tool_calls: RequestCount = 20
     max_retries: RetryCount = 2
     timeout_seconds: PositiveOrNull = None
 
@@ -214,6 +217,7 @@ class AgentNode(_CallingNode):
     system: str = ""
     prompt: Any = None
     tools: Texts = ()
+    allow_effects: bool = False
     limits: AgentLimits | None = None
 
 

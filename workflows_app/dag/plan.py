@@ -92,6 +92,7 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     system: str = ""
     prompt: Any = None
     tools: tuple[str, ...] = ()
+    allow_effects: bool = False
     limits: dict[str, Any] | None = None
     # condition
     match: Match = Match.FIRST

@@ -1,10 +1,11 @@
 """The port between the engine and a node type: what a processor gets and what it gives."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from workflows_app.agents.calls import Calls, Unrecorded
 from workflows_app.dag.plan import NodePlan
 from workflows_app.dag.rendering import Scope
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey
@@ -36,6 +37,8 @@ class NodeCall:
     merged_input: Callable[[], JsonObject]
     contributions: Callable[[], Sequence[Contribution]]
     started_at: datetime
+    # Of agents.
+    calls: Calls = field(default_factory=Unrecorded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
