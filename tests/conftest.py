@@ -4,12 +4,31 @@ import os
 from collections import Counter
 
 import pytest
+from django.core.management.commands import flush
 from hypothesis import HealthCheck, settings
 
 # No deadline for one example: a busy machine would fail tests that are right. `thorough` is for long runs.
 settings.register_profile("default", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+# What migrations made, and no test changes.
+KEPT = frozenset({"auth_permission", "django_content_type"})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _permissions_outlive_tests():
+    """The database is emptied after a test, but for permissions: to make them anew took longer than most tests."""
+
+    def swept(style, connection, **options):
+        tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        return connection.ops.sql_flush(style, [table for table in tables if table not in KEPT], **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(flush, "sql_flush", swept)
+        patched.setattr(flush, "emit_post_migrate_signal", lambda *_args: None)
+        yield
 
 
 @pytest.fixture
