@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -65,6 +66,10 @@ class SqliteDatabase:
         _ = shutil.copyfile(self.path, self._kept)
 
     def renew(self) -> None:
+        # The heart of the round before still has the file that goes: it would take the next run for lost.
+        for thread in threading.enumerate():
+            if thread.name == "heartbeat":
+                thread.join()
         for ending in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
         _ = shutil.copyfile(self._kept, self.path)
