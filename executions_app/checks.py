@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, cast
 
@@ -150,6 +151,42 @@ def _problem_of_host(entry: object) -> str | None:
     return None if isinstance(entry, str) else f"{entry!r} is no text."
 
 
+_BUDGET_KEYS = ("max_requests", "max_tokens", "max_cost")
+
+
+def check_agent_budget(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    configured: object = getattr(settings, "PASTETRADER", {}).get("AGENT_BUDGET")
+    if configured is None:
+        return []
+    wrong = f"It is {configured!r}."
+    if isinstance(configured, Mapping):
+        given = cast("Mapping[object, object]", configured)
+        wrong = next((f"It has {key!r}: {value!r}." for key, value in given.items() if not _is_cap(key, value)), "")
+    if not wrong:
+        return []
+    return [
+        Error(
+            f"PASTETRADER['AGENT_BUDGET'] cannot be used. {wrong}",
+            hint="Give 'max_requests' and 'max_tokens' as whole numbers greater than 0, 'max_cost' as text or Decimal, "
+            "such as {'max_tokens': 200_000, 'max_cost': '2.50'}, or leave the setting out.",
+            id="pastetrader.E050",
+        )
+    ]
+
+
+def _is_cap(key: object, value: object) -> bool:
+    """A float is none: it would be an amount that nobody wrote."""
+    if key not in _BUDGET_KEYS or isinstance(value, bool):
+        return False
+    if key != "max_cost":
+        return value is None or (isinstance(value, int) and value > 0)
+    try:
+        return value is None or (isinstance(value, str | int | Decimal) and 0 < Decimal(value) < Decimal("Infinity"))
+    except InvalidOperation:
+        return False
+
+
 def check_shared_parts(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     """For deployments: who takes PostgreSQL means several processes."""
     del app_configs
@@ -181,4 +218,5 @@ def register_checks() -> None:
     _ = register(check_process_setup)
     _ = register(check_shell_programs)
     _ = register(check_http)
+    _ = register(check_agent_budget)
     _ = register(check_shared_parts, deploy=True)

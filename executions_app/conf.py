@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 
 from executions_app.engine.ports import Limits
+from workflows_app.agents.calls import Caps, limit_in_billionths
 from workflows_app.tools.http.addresses import AllowedHost
 from workflows_app.tools.http.limits import HttpLimits
 from workflows_app.tools.process_limits import ChildSetup, Processes, ProcessLimits
@@ -52,6 +54,7 @@ def execution_settings() -> ExecutionSettings:
             grace=float(configured.get("CANCEL_GRACE_SECONDS", default.grace)),
             output_bytes=int(configured.get("MAX_OUTPUT_BYTES", default.output_bytes)),
             execution_bytes=int(configured.get("MAX_EXECUTION_BYTES", default.execution_bytes)),
+            agent_budget=_budget(configured.get("AGENT_BUDGET") or {}),
         ),
         processes=Processes(
             limits=ProcessLimits(
@@ -76,6 +79,15 @@ def execution_settings() -> ExecutionSettings:
         pending_executions=int(configured.get("MAX_PENDING_EXECUTIONS", 1000)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
         sockets_per_user=int(configured.get("SOCKETS_PER_USER", 100)),
+    )
+
+
+def _budget(configured: Mapping[str, Any]) -> Caps:
+    cost = configured.get("max_cost")
+    return Caps(
+        max_requests=configured.get("max_requests"),
+        max_tokens=configured.get("max_tokens"),
+        max_cost=None if cost is None else limit_in_billionths(Decimal(cost)),
     )
 
 

@@ -5,6 +5,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from workflows_app.agents.calls import BILLIONTHS
+
 # Seconds, from a tool that only computes to one that waits for people.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
@@ -26,6 +28,8 @@ class Measure:
 class Count(Measure):
     """How often something happened since the process began."""
 
+    # What is shown is what was counted, divided by this.
+    parts: int = 1
     values: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def add(self, *labels: str, number: int = 1) -> None:
@@ -68,6 +72,9 @@ attempt_bytes = Count(
     name="attempt_bytes", text="JSON text that went into tools and agents and came out", labels=("type", "direction")
 )
 nodes_abandoned = Count(name="nodes_abandoned", text="Nodes whose code did not end when it was told to")
+agent_requests = Count(name="agent_requests", text="Requests of agents to their models")
+agent_tokens = Count(name="agent_tokens", text="Tokens of agents, as their providers count", labels=("direction",))
+agent_cost = Count(name="agent_cost", text="What agents cost, in the unit of the price table", parts=BILLIONTHS)
 batch_events = Histogram(name="recorder_batch_events", text="Events that were committed together", bounds=_SIZES)
 batch_seconds = Histogram(name="recorder_batch_seconds", text="What a commit took, its repetitions included")
 lease_renewals = Count(
@@ -79,5 +86,8 @@ request_seconds = Histogram(
     name="http_request_seconds", text="Requests to the API", labels=("operation", "method", "status")
 )
 
-COUNTS = (executions_ended, attempt_bytes, nodes_abandoned, lease_renewals, loops_blocked)
+COUNTS = (
+    executions_ended, attempt_bytes, nodes_abandoned, agent_requests, agent_tokens, agent_cost, lease_renewals,
+    loops_blocked,
+)  # fmt: skip
 HISTOGRAMS = (node_seconds, step_seconds, batch_events, batch_seconds, loop_lag, request_seconds)

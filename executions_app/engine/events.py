@@ -10,7 +10,8 @@ import msgspec
 
 from executions_app.engine.errors import ErrorInfo
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
-from workflows_app.dag.types import JsonObject
+from workflows_app.agents.calls import CallKind, CallOutcome, Spent
+from workflows_app.dag.types import Effect, JsonObject
 
 
 class AttemptMeasures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -98,6 +99,40 @@ class NodeAbandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     why: str
 
 
+class CallStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An agent is about to ask its model, or to call a tool. `number` counts from 1 in the attempt."""
+
+    node: int
+    at: datetime
+    attempt_id: str
+    number: int
+    kind: CallKind
+    # The model, and who is asked for it; or the tool.
+    name: str
+    provider: str = ""
+    effect: Effect = Effect.NONE
+    # JSON text; empty for none.
+    arguments: str = ""
+    # What the call may take at most; None for one that takes nothing.
+    reserved: Spent | None = None
+
+
+class CallEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of a call. `spent` takes the place of what was reserved."""
+
+    node: int
+    at: datetime
+    attempt_id: str
+    number: int
+    kind: CallKind
+    name: str
+    outcome: CallOutcome
+    # JSON text; empty for none.
+    result: str = ""
+    error: JsonObject | None = None
+    spent: Spent
+
+
 class Logged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line that a tool wrote, or without a node the engine. `level` is debug, info, warning or error."""
 
@@ -119,4 +154,6 @@ class ExecutionEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: ErrorInfo | None = None
 
 
-type Event = NodeStarted | NodeRetrying | NodeSettled | NodeAbandoned | Logged | ExecutionEnded
+type Event = (
+    NodeStarted | NodeRetrying | NodeSettled | NodeAbandoned | CallStarted | CallEnded | Logged | ExecutionEnded
+)

@@ -5,6 +5,8 @@ from typing import cast
 import msgspec
 
 from executions_app.engine.events import (
+    CallEnded,
+    CallStarted,
     Event,
     ExecutionEnded,
     Logged,
@@ -14,8 +16,9 @@ from executions_app.engine.events import (
     NodeStarted,
 )
 from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from workflows_app.agents.calls import CallKind, CallOutcome, amount
 from workflows_app.dag.plan import Plan
-from workflows_app.dag.types import JsonObject
+from workflows_app.dag.types import Effect, JsonObject
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -39,6 +42,10 @@ def entry_of(event: Event, plan: Plan) -> Entry:
             return _retrying(event, plan.nodes[event.node].key)
         case NodeAbandoned():
             return _abandoned(event, plan.nodes[event.node].key)
+        case CallStarted():
+            return _call_started(event, plan.nodes[event.node].key)
+        case CallEnded():
+            return _call_ended(event, plan.nodes[event.node].key)
         case Logged():
             return Entry(
                 event="log",
@@ -128,6 +135,63 @@ def _abandoned(event: NodeAbandoned, key: str) -> Entry:
         message=f"The code of node '{key}' was let go; whatever it returns is refused. {event.why}",
         data={"attempt_id": event.attempt_id},
     )
+
+
+def _call_started(event: CallStarted, key: str) -> Entry:
+    call: JsonObject = {"number": event.number, "kind": str(event.kind), "name": event.name}
+    if event.provider:
+        call["provider"] = event.provider
+    if event.effect is not Effect.NONE:
+        call["effect"] = str(event.effect)
+    is_model = event.kind is CallKind.MODEL
+    return Entry(
+        event="log",
+        level="debug" if is_model else "info",
+        node=key,
+        message=f"Model '{event.name}' is asked." if is_model else f"Tool '{event.name}' is called.",
+        data={"call": call | {"outcome": str(CallOutcome.STARTED)}},
+    )
+
+
+def _call_ended(event: CallEnded, key: str) -> Entry:
+    spent = event.spent
+    call: JsonObject = {
+        "number": event.number,
+        "kind": str(event.kind),
+        "name": event.name,
+        "outcome": str(event.outcome),
+        "requests": spent.requests,
+        "input_tokens": spent.input_tokens,
+        "output_tokens": spent.output_tokens,
+        "cost": amount(spent.cost),
+    }
+    why = (event.error or {}).get("message")
+    message = _WHAT_BECAME[event.kind][event.outcome].format(
+        name=event.name, why=f": {why}" if why else ".", tokens_in=spent.input_tokens, tokens_out=spent.output_tokens
+    )
+    return Entry(
+        event="log",
+        level="info" if event.outcome is CallOutcome.SUCCEEDED else "warning",
+        node=key,
+        message=message,
+        data={"call": call},
+    )
+
+
+_WHAT_BECAME = {
+    CallKind.MODEL: {
+        CallOutcome.SUCCEEDED: "Model '{name}' answered. Tokens: {tokens_in} in, {tokens_out} out.",
+        CallOutcome.FAILED: "The request to model '{name}' failed{why}",
+        CallOutcome.REFUSED: "The request to model '{name}' was not sent{why}",
+        CallOutcome.ABANDONED: "What became of the request to model '{name}' is unknown: all that was reserved counts.",
+    },
+    CallKind.TOOL: {
+        CallOutcome.SUCCEEDED: "Tool '{name}' returned.",
+        CallOutcome.FAILED: "Tool '{name}' failed{why}",
+        CallOutcome.REFUSED: "The call of tool '{name}' was refused{why}",
+        CallOutcome.ABANDONED: "What became of the call of tool '{name}' is unknown.",
+    },
+}
 
 
 def ended(status: ExecutionStatus, event: ExecutionEnded) -> Entry:

@@ -9,17 +9,21 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 from executions_app.engine.attempt import Attempt, Cancelled, Failed, Outcome, Succeeded, encode, failure
+from executions_app.engine.calls import Book, Ledger
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext, NodeScope
 from executions_app.engine.events import AttemptMeasures, Logged, NodeAbandoned, NodeStarted
 from executions_app.engine.failures import MESSAGE_LIMIT, printable
 from executions_app.engine.ports import Ports, Sink
+from executions_app.engine.progress import Progress
 from executions_app.engine.reconciliation import ask, outcome_after
 from executions_app.engine.secrecy import NO_SECRETS, Secrets, resolved, shown
 from executions_app.engine.settling import AttemptStart
+from workflows_app.agents.calls import Spent, Unrecorded
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import NodePlan
 from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType
@@ -94,6 +98,17 @@ class Lifecycle:
         self.loop = asyncio.get_running_loop()
         self.thread: int = threading.get_ident()
         self.under_way: dict[int, Attempt] = {}
+        # By agents, before this engine had the run.
+        self._spent: dict[int, Spent] = {}
+
+    def restore(self, progress: Progress) -> None:
+        """Go on from the record of a run that another engine began."""
+        self._spent = {one.node: one.spent for one in progress.nodes if one.spent is not None}
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Of the calls of agents: most runs have none."""
+        return Ledger(self.context.plan, self.sink, self.ports, self._spent)
 
     async def attempt(self, node: int, start: AttemptStart) -> tuple[Outcome, AttemptMeasures]:
         """One attempt, from its first step to its outcome, which is not on record yet."""
@@ -116,8 +131,8 @@ class _Try:
     """One attempt of one node, with its secrets and the time that it takes."""
 
     __slots__ = (
-        "_attempt", "_call", "_life", "_logging", "_node", "_position", "_processor", "_scope", "_secrets", "_start",
-        "watch",
+        "_attempt", "_book", "_call", "_life", "_logging", "_node", "_position", "_processor", "_scope", "_secrets",
+        "_start", "watch",
     )  # fmt: skip
 
     def __init__(self, life: Lifecycle, position: int, start: AttemptStart) -> None:
@@ -134,6 +149,7 @@ class _Try:
         self.watch = Stopwatch(life.loop)
         self._attempt = Attempt(node, grace=life.ports.limits.grace, finish=self._finish)
         self._scope = NodeScope(context, position, start.first_at)
+        self._book = self._new_book() if node.type is NodeType.AGENT else None
         self._call = NodeCall(
             node=node,
             attempt=ToolContext(
@@ -152,6 +168,16 @@ class _Try:
             merged_input=lambda: context.merged_input(position),
             contributions=lambda: context.contributions(position),
             started_at=start.first_at,
+            calls=self._book or Unrecorded(),
+        )
+
+    def _new_book(self) -> Book:
+        return Book(
+            self._life.ledger,
+            self._position,
+            key=self._node.key,
+            attempt_id=self._start.attempt_id,
+            secrets=lambda: self._secrets,
         )
 
     async def run(self) -> Outcome:
@@ -209,6 +235,8 @@ class _Try:
         return harmless
 
     def close(self) -> None:
+        if self._book is not None:
+            self._book.close()
         if self._logging is not None:
             self._logging.close()
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from executions_app.engine.events import Event
+from workflows_app.agents.calls import UNBOUNDED, Caps
 
 # How long a posted event may wait for the next commit, in seconds.
 POST_SECONDS = 0.01
@@ -47,12 +48,13 @@ class Limits:
     """How far the engine goes for one execution.
 
     `grace` is how many seconds a cancelled processor has before it is let go; `output_bytes` bounds one
-    node's output, `execution_bytes` all outputs of an execution together.
+    node's output, `execution_bytes` all outputs of an execution together, `agent_budget` what all its agents may take.
     """
 
     grace: float = 10.0
     output_bytes: int = 16 * 1024 * 1024
     execution_bytes: int = 256 * 1024 * 1024
+    agent_budget: Caps = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import msgspec
 
 from executions_app.engine.errors import ErrorInfo
 from executions_app.engine.states import NodeStatus
+from workflows_app.agents.calls import Spent
 from workflows_app.dag.branching import EdgeState
 
 
@@ -33,6 +34,8 @@ class NodeProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_crashed: bool = False
     # Of its last attempt.
     attempt_id: str = ""
+    # What its agent took so far, what was under way included.
+    spent: Spent | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

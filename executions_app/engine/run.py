@@ -101,6 +101,7 @@ class _Run:
 
     async def to_its_end(self, progress: Progress) -> RunResult:
         self._settler.restore(progress)
+        self._lifecycle.restore(progress)
         ended = [one.node for one in progress.nodes if one.status in TERMINAL_NODE]
         self._queue.extend(self._order.close(ended))
         self._open_nodes -= len(ended)

@@ -10,8 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Self
 
 from executions_app.engine import journal
@@ -19,6 +18,8 @@ from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import ErrorInfo, OwnershipLost, RecorderFailed
 from executions_app.engine.events import (
+    CallEnded,
+    CallStarted,
     Event,
     ExecutionEnded,
     NodeRetrying,
@@ -27,6 +28,7 @@ from executions_app.engine.events import (
 )
 from executions_app.engine.ports import POST_SECONDS, Clock, Limits, Ports, start_of_time
 from executions_app.engine.progress import NodeProgress, Progress
+from executions_app.engine.rows import AttemptRow, CallTable
 from executions_app.engine.run import RunResult, execute
 from executions_app.engine.states import (
     NODE_TRANSITIONS,
@@ -45,17 +47,6 @@ from workflows_app.processors.errors import NodeConfigurationError
 
 class IllegalEvent(AssertionError):
     """Raised by `MemorySink` when the engine emits what no record may hold."""
-
-
-@dataclass(slots=True, kw_only=True)
-class AttemptRow:
-    attempt_id: str
-    node: int
-    number: int
-    started_at: datetime
-    outcome: AttemptOutcome = AttemptOutcome.STARTED
-    error: ErrorInfo | None = None
-    ended_at: datetime | None = None
 
 
 class MemorySink:
@@ -83,6 +74,7 @@ class MemorySink:
         self.settled: dict[str, NodeSettled] = {}
         self.starts: dict[str, list[NodeStarted]] = {}
         self.attempts: dict[str, AttemptRow] = {}
+        self.calls = CallTable()
         # The journal: the position of an entry is its number.
         self.entries: list[journal.Entry] = []
         self.end: ExecutionEnded | None = None
@@ -162,6 +154,7 @@ class MemorySink:
                 output=settled.output,
                 error=settled.error,
                 cause=settled.cause,
+                spent=self.calls.spent_of(settled.node),
             )
             for settled in self.settled.values()
         ]
@@ -178,6 +171,7 @@ class MemorySink:
                     started_at=began[node],
                     due_at=None if retry is None else retry.at + timedelta(seconds=retry.delay),
                     is_crashed=status is NodeStatus.RUNNING,
+                    spent=self.calls.spent_of(node),
                 )
             )
         return Progress(nodes=nodes)
@@ -200,6 +194,7 @@ class MemorySink:
         open_ = [attempt for attempt in self.attempts.values() if attempt.outcome is AttemptOutcome.STARTED]
         for attempt in open_:
             attempt.outcome = AttemptOutcome.ABANDONED
+        self.calls.abandon()
         return [attempt.node for attempt in open_]
 
     # How it is written.
@@ -271,6 +266,10 @@ class MemorySink:
                 self._move(event.node, event.status)
                 self._end_attempt(event)
                 self.settled[self._key(event.node)] = event
+            case CallStarted() | CallEnded():
+                attempt = self.attempts.get(event.attempt_id)
+                if not self.calls.take(event, attempt):
+                    raise IllegalEvent(f"{self._key(event.node)}: call {event.number} may not begin or end now")
             case ExecutionEnded():
                 self._end(event)
                 return
@@ -298,6 +297,8 @@ class MemorySink:
         attempt = self.attempts.get(event.attempt_id)
         if attempt is None or attempt.outcome is not AttemptOutcome.STARTED or event.attempt_outcome is None:
             raise IllegalEvent(f"{self._key(event.node)}: no attempt {event.attempt_id} is under way")
+        if self.calls.has_open(event.attempt_id):
+            raise IllegalEvent(f"{self._key(event.node)}: its attempt ended before a call of it")
         attempt.outcome, attempt.error, attempt.ended_at = event.attempt_outcome, event.error, event.at
 
     def _end(self, event: ExecutionEnded) -> None:

@@ -1,8 +1,9 @@
 """The records of runs."""
 
 from executions_app.models.attempt import NodeAttempt
+from executions_app.models.call import AgentCall
 from executions_app.models.execution import WorkflowExecution
 from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
 
-__all__ = ["ExecutionLog", "NodeAttempt", "NodeExecution", "WorkflowExecution"]
+__all__ = ["AgentCall", "ExecutionLog", "NodeAttempt", "NodeExecution", "WorkflowExecution"]

@@ -32,6 +32,8 @@ from executions_app.models.querysets import (
     now,
     write_log,
 )
+from executions_app.models.spending import ABANDON_CALLS, spent_by_node
+from workflows_app.agents.calls import Spent
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import Scheduling
@@ -182,7 +184,7 @@ def reclaim(seen: Abandoned, owner: str, lease_seconds: float, plan: Plan) -> Cl
     """Take a run whose owner is gone, with where it stands; None where somebody else was first.
 
     In the same transaction what was at work is put right: its attempt is abandoned, and it is pending again unless
-    its work cannot be repeated.
+    its work cannot be repeated. Calls of agents that were under way count as all that was reserved for them.
     """
     row_id = db_id(seen.execution_id)
     with committed("reclaim"), connection.cursor() as cursor:
@@ -192,6 +194,8 @@ def reclaim(seen: Abandoned, owner: str, lease_seconds: float, plan: Plan) -> Cl
             return None
         taken = _claim_of(row)
         cursor.execute(ABANDON_ATTEMPTS, (db_time(now()), row_id))
+        cursor.execute(ABANDON_CALLS, (db_time(now()), row_id))
+        calls: int = cursor.rowcount
         at_work = NodeExecution.objects.filter(execution_id=seen.execution_id, status=NodeStatus.RUNNING)
         orders: list[int] = list(at_work.values_list("order", flat=True))
         for order in orders:
@@ -199,6 +203,8 @@ def reclaim(seen: Abandoned, owner: str, lease_seconds: float, plan: Plan) -> Cl
                 cursor.execute(REPEAT_NODE, (row_id, order))
         message = f"Engine {owner} goes on with the execution{_why(seen, owner)}."
         data = {"fence": taken.fence, "owner": owner, "before": seen.owner, "recoveries": taken.recoveries}
+        if calls:
+            data["abandoned_calls"] = calls
         write_log(cursor, seen.execution_id, taken.last_seq, "execution.recovered", message, level="warning", data=data)
         progress = progress_of(seen.execution_id)
     return taken._replace(progress=progress)
@@ -244,7 +250,8 @@ def progress_of(execution_id: uuid.UUID) -> Progress:
     rows = [_Row(*row) for row in touched.values_list(*_Row._fields)]
     # Nulls last: what has not ended.
     rows.sort(key=lambda row: (row.ended_at is None, row.ended_at or row.started_at, row.order))
-    return Progress(nodes=[_node_progress(row, tries[row.order]) for row in rows])
+    spent = spent_by_node(execution_id)
+    return Progress(nodes=[_node_progress(row, tries[row.order], spent.get(row.order)) for row in rows])
 
 
 class _Row(NamedTuple):
@@ -264,7 +271,7 @@ class _Row(NamedTuple):
     attempt_id: str
 
 
-def _node_progress(row: _Row, attempts: int) -> NodeProgress:
+def _node_progress(row: _Row, attempts: int, spent: Spent | None) -> NodeProgress:
     status = NodeStatus(row.status)
     has_output = row.output is not None or status is NodeStatus.COMPLETED
     return NodeProgress(
@@ -280,6 +287,7 @@ def _node_progress(row: _Row, attempts: int) -> NodeProgress:
         due_at=row.due_at,
         is_crashed=status is NodeStatus.RUNNING,
         attempt_id=row.attempt_id,
+        spent=spent,
     )
 
 

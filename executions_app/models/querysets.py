@@ -22,6 +22,7 @@ from executions_app.models.execution import WorkflowExecution
 from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
 from executions_app.models.notices import notify_cancel
+from executions_app.models.spending import ABANDON_CALLS
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 
@@ -321,6 +322,7 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any], reason:
         cursor.execute(CANCEL_OPEN_NODES, (str(Reason.SHUTDOWN), at, row_id))
         keys = [key for (key,) in cursor.fetchall()]
         cursor.execute(ABANDON_ATTEMPTS, (at, row_id))
+        cursor.execute(ABANDON_CALLS, (at, row_id))
         _ = LOCK_AND_NUMBER.returned(cursor, [(len(keys) + 1, 1, row_id, fence)])
         _log_cancelled_nodes(cursor, execution_id, keys, Reason.SHUTDOWN, first_seq=seq + 1)
         end = End(ExecutionStatus.FAILED, reason, output=None, error=jsontext.dumps(error), at=ended_at)

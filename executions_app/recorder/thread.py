@@ -19,6 +19,7 @@ from executions_app import measures
 from executions_app.engine.errors import OwnershipLost
 from executions_app.engine.events import (
     AttemptMeasures,
+    CallEnded,
     Event,
     ExecutionEnded,
     NodeAbandoned,
@@ -28,6 +29,7 @@ from executions_app.engine.events import (
 from executions_app.live.publisher import publisher
 from executions_app.models import querysets
 from executions_app.recorder.writer import Batch, Result, Run, write
+from workflows_app.agents.calls import NOTHING, Spent
 from workflows_app.dag.plan import NodePlan
 from workflows_app.dag.types import NodeType
 
@@ -200,6 +202,8 @@ def _measure(batch: Batch, results: Mapping[Run, Result | None], seconds: float)
                     measures.node_seconds.observe(took, run.plan.nodes[event.node].type, event.status)
             elif isinstance(event, NodeAbandoned):
                 measures.nodes_abandoned.add()
+            elif isinstance(event, CallEnded):
+                _measure_call(event.spent)
             elif isinstance(event, ExecutionEnded):
                 # As the row says: a cancel wins against the end that the engine came to.
                 measures.executions_ended.add(entries[-1].entry.event.removeprefix("execution."))
@@ -218,6 +222,15 @@ def _measure_attempt(node: NodePlan, measured: AttemptMeasures) -> None:
     for direction, size in (("in", measured.bytes_in), ("out", measured.bytes_out)):
         if size is not None:
             measures.attempt_bytes.add(name, direction, number=size)
+
+
+def _measure_call(spent: Spent) -> None:
+    if spent == NOTHING:
+        return
+    measures.agent_requests.add(number=spent.requests)
+    measures.agent_tokens.add("in", number=spent.input_tokens)
+    measures.agent_tokens.add("out", number=spent.output_tokens)
+    measures.agent_cost.add(number=spent.cost or 0)
 
 
 def _is_well(reason: str) -> bool:

@@ -15,11 +15,21 @@ from django.db.backends.utils import CursorWrapper
 
 from executions_app.engine import journal
 from executions_app.engine.errors import ErrorInfo, OwnershipLost
-from executions_app.engine.events import AttemptMeasures, Event, ExecutionEnded, NodeRetrying, NodeSettled, NodeStarted
+from executions_app.engine.events import (
+    AttemptMeasures,
+    CallEnded,
+    CallStarted,
+    Event,
+    ExecutionEnded,
+    NodeRetrying,
+    NodeSettled,
+    NodeStarted,
+)
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus
 from executions_app.live.events import Committed
-from executions_app.models import querysets
+from executions_app.models import querysets, spending
 from executions_app.models.commits import committed
+from workflows_app.agents.calls import NOTHING, CallOutcome, Spent
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 
@@ -175,10 +185,29 @@ class _AttemptChange:
             self.ended = event
 
 
+class _CallChange:
+    """The events of one call of an agent in one batch."""
+
+    __slots__ = ("ended", "started")
+
+    def __init__(self) -> None:
+        self.started: CallStarted | None = None
+        self.ended: CallEnded | None = None
+
+    def add(self, event: CallStarted | CallEnded) -> None:
+        if isinstance(event, CallStarted):
+            self.started = event
+        else:
+            self.ended = event
+
+
 class _Rows:
     """The parameters of a batch, by statement."""
 
-    __slots__ = ("attempts", "ended_attempts", "logs", "retrying", "settled", "started", "started_and_settled", "time")
+    __slots__ = (
+        "attempts", "calls", "ended_attempts", "ended_calls", "logs", "retrying", "settled", "started",
+        "started_and_settled", "time",
+    )  # fmt: skip
 
     def __init__(self, time: Callable[[datetime], Any]) -> None:
         self.time = time
@@ -188,21 +217,28 @@ class _Rows:
         self.started_and_settled: list[tuple[Any, ...]] = []
         self.attempts: list[tuple[Any, ...]] = []
         self.ended_attempts: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
+        self.ended_calls: list[tuple[Any, ...]] = []
         self.logs: list[tuple[Any, ...]] = []
 
     def take(self, row_id: Any, fence: int, events: Sequence[Event], entries: Sequence[Committed]) -> None:
         """The rows that the events of one run change."""
         nodes: dict[int, _NodeChange] = {}
         attempts: dict[str, _AttemptChange] = {}
+        calls: dict[tuple[str, int], _CallChange] = {}
         for event in events:
             if isinstance(event, (NodeStarted, NodeRetrying, NodeSettled)):
                 nodes.setdefault(event.node, _NodeChange()).add(event)
                 if event.attempt_id:
                     attempts.setdefault(event.attempt_id, _AttemptChange()).add(event)
+            elif isinstance(event, (CallStarted, CallEnded)):
+                calls.setdefault((event.attempt_id, event.number), _CallChange()).add(event)
         for node, change in nodes.items():
             self.add(row_id, node, change)
         for attempt_id, change in attempts.items():
             self.add_attempt(row_id, fence, attempt_id, change)
+        for change in calls.values():
+            self.add_call(row_id, fence, change)
         for one in entries:
             entry = one.entry
             data = jsontext.dumps_struct(entry.data) if entry.data else None
@@ -222,6 +258,20 @@ class _Rows:
         else:
             start = (attempt_id, row_id, started.node, started.number, fence, self.time(started.at))
             self.attempts.append((*start, *end))
+
+    def add_call(self, row_id: Any, fence: int, change: _CallChange) -> None:
+        started, ended = change.started, change.ended
+        end = (str(CallOutcome.STARTED), None, None, *_spent(NOTHING), None)
+        if ended is not None:
+            error = None if ended.error is None else jsontext.dumps(ended.error)
+            end = (str(ended.outcome), ended.result or None, error, *_spent(ended.spent), self.time(ended.at))
+        if started is not None:
+            reserved = (None,) * 4 if started.reserved is None else _spent(started.reserved)
+            who = (str(started.kind), started.provider, started.name, str(started.effect), started.arguments or None)
+            where = (row_id, started.node, started.attempt_id, started.number, fence)
+            self.calls.append((*where, *who, *reserved, self.time(started.at), *end))
+        elif ended is not None:
+            self.ended_calls.append((*end, row_id, ended.attempt_id, ended.number))
 
     def add(self, row_id: Any, node: int, change: _NodeChange) -> None:
         started, settled, retrying = change.started, change.settled, change.retrying
@@ -248,6 +298,8 @@ class _Rows:
             (querysets.NODE_STARTED_AND_SETTLED, self.started_and_settled),
             (querysets.ATTEMPT, self.attempts),
             (querysets.ATTEMPT_ENDED, self.ended_attempts),
+            (spending.CALL, self.calls),
+            (spending.CALL_ENDED, self.ended_calls),
             (querysets.INSERT_LOG, self.logs),
         ):
             if rows:
@@ -285,6 +337,11 @@ def _measured(measures: AttemptMeasures | None) -> tuple[int | None, ...]:
         measures.bytes_in,
         measures.bytes_out,
     )
+
+
+def _spent(spent: Spent) -> tuple[int | None, ...]:
+    """In the order of a call's columns."""
+    return (spent.requests, spent.input_tokens, spent.output_tokens, spent.cost)
 
 
 def _error(error: ErrorInfo | None) -> str | None:

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 
 from executions_app.conf import execution_settings
 from executions_app.engine.states import TERMINAL_EXECUTION, TERMINAL_NODE, AttemptOutcome, NodeStatus
-from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, querysets
+from executions_app.models import AgentCall, ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, querysets
+from workflows_app.agents.calls import CallOutcome
 from workflows_app.services.compile import plan_by_id
 from workflows_app.wording import status_word
 
@@ -69,6 +70,15 @@ def _open_attempts() -> _Found:
     for id_, attempt in left.values_list("execution_id", "attempt_id"):
         sentence = _("Attempt %(attempt)s is under way for an engine that no longer has the execution.")
         yield id_, sentence % {"attempt": attempt}
+
+
+def _open_calls() -> _Found:
+    left = AgentCall.objects.filter(outcome=CallOutcome.STARTED).filter(
+        Q(fence__lt=F("execution__fence")) | Q(execution__status__in=TERMINAL_EXECUTION)
+    )
+    for id_, attempt, number in left.values_list("execution_id", "attempt_id", "number"):
+        sentence = _("Call %(number)s of attempt %(attempt)s is open for an engine that no longer has the execution.")
+        yield id_, sentence % {"number": number, "attempt": attempt}
 
 
 def _second_successes() -> _Found:
@@ -149,4 +159,5 @@ CHECKS: Mapping[str, Callable[[], _Found]] = {
     "I5": _second_successes,
     "I6": _replay,
     "I7": _numbers,
+    "I8": _open_calls,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from executions_app.engine.errors import names_of
 from executions_app.engine.events import Event, NodeAbandoned, NodeRetrying, NodeSettled, NodeStarted
 from executions_app.engine.ports import start_of_time
+from executions_app.engine.rows import AttemptRow
 from executions_app.engine.states import (
     TERMINAL_EXECUTION,
     AttemptOutcome,
@@ -17,7 +18,6 @@ from executions_app.engine.states import (
     NodeStatus,
     Reason,
 )
-from executions_app.engine.testing import AttemptRow
 from executions_app.simulation.actors import RETRY_AFTER, deed_of, error_class, output_of
 from executions_app.simulation.rules import TAKEN, edge_states, fate, is_unhandled_failure
 from executions_app.simulation.scenario import UNEVALUABLE, Deed, Does, Strike

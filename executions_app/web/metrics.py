@@ -23,7 +23,7 @@ class EngineCollector(Collector):
         for count in measures.COUNTS:
             family = CounterMetricFamily(_name(count), count.text, labels=count.labels)
             for labels, number in sorted(count.values.items()) or ([((), 0)] if not count.labels else []):
-                family.add_metric(labels, number)
+                family.add_metric(labels, number / count.parts)
             yield family
         for histogram in measures.HISTOGRAMS:
             yield _histogram(histogram)

@@ -80,6 +80,14 @@ def _positive_or_null(value: object) -> int | Decimal | None:
     raise _refuse("must be a number of seconds greater than 0, or null for no limit")
 
 
+def _amount_or_null(value: object) -> int | Decimal | None:
+    if value is None:
+        return None
+    if (number := _number(value)) is not None and number > 0:
+        return number
+    raise _refuse("must be an amount of money greater than 0, or null for no limit")
+
+
 def _schema(value: object) -> dict[str, Any] | bool | None:
     if value is None or isinstance(value, dict | bool):
         return cast("dict[str, Any] | bool | None", value)
@@ -102,6 +110,11 @@ type Positive = Annotated[
 type PositiveOrNull = Annotated[
     int | Decimal | None,
     PlainValidator(_positive_or_null),
+    WithJsonSchema({"type": ["number", "null"], "exclusiveMinimum": 0}),
+]
+type AmountOrNull = Annotated[
+    int | Decimal | None,
+    PlainValidator(_amount_or_null),
     WithJsonSchema({"type": ["number", "null"], "exclusiveMinimum": 0}),
 ]
 type RetryCount = Annotated[
@@ -200,7 +213,7 @@ class AgentLimits(_Part):
 
     max_requests: RequestCount = 10
     max_tokens: TokenCount | None = None
-    max_cost: PositiveOrNull = None
+    max_cost: AmountOrNull = None
     max_output_tokens: TokenCount | None = None
     max_tool_calls: RequestCount = 20
     max_retries: RetryCount = 2
@@ -256,6 +269,14 @@ class Edge(_Part):
     label: str = ""
 
 
+class Budget(_Part):
+    """How much the agents of one execution may use together."""
+
+    max_requests: TokenCount | None = None
+    max_tokens: TokenCount | None = None
+    max_cost: AmountOrNull = None
+
+
 class Settings(_Part):
     """How an execution of the workflow runs."""
 
@@ -264,6 +285,7 @@ class Settings(_Part):
     timeout_seconds: PositiveOrNull = 3600
     on_failure: Annotated[OnFailure, _WORD] = OnFailure.CONTINUE
     allow_concurrent: bool = True
+    budget: Budget | None = None
 
 
 class Document(_Part):

@@ -125,12 +125,21 @@ class EdgePlan(
     label: str = ""
 
 
+class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the agents of an execution may take together; `max_cost` in the unit of the price table."""
+
+    max_requests: int | None = None
+    max_tokens: int | None = None
+    max_cost: int | Decimal | None = None
+
+
 class PlanSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     scheduling: Scheduling = Scheduling.LEVELS
     max_parallel_nodes: int = 10
     timeout_seconds: int | Decimal | None = 3600
     on_failure: OnFailure = OnFailure.CONTINUE
     allow_concurrent: bool = True
+    budget: BudgetPlan | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, dict=True):

@@ -138,7 +138,7 @@ def _model_at(path: Path, body: object) -> type[BaseModel]:
     """The model of the part of the document that holds the last item of a path."""
     section, below = path[0], _below(path)
     if section == "settings" and len(path) > 1:
-        return models.Settings
+        return models.Budget if path[1] == "budget" and len(path) > 2 else models.Settings
     if section == "edges" and below:
         return models.Edge
     if section != "nodes" or not isinstance(body, dict):

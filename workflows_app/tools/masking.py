@@ -55,6 +55,11 @@ class Mask:
     def is_empty(self) -> bool:
         return not self._values
 
+    @property
+    def reach(self) -> int:
+        """No spelling of a value has more characters."""
+        return 0 if self.is_empty else _finder(self._values).reach
+
     def text(self, text: str) -> str:
         """The text with every value in every spelling replaced; the same object where there is none.
 
@@ -121,7 +126,7 @@ def _masked(value: JsonValue, finder: "_Finder") -> JsonValue:
 class _Finder:
     """What finds the values of a mask."""
 
-    __slots__ = ("_digits", "_exact", "_longest", "_pattern")
+    __slots__ = ("_digits", "_exact", "_longest", "_pattern", "reach")
 
     def __init__(self, values: frozenset[str]) -> None:
         by_length = sorted(values, key=lambda value: (-len(value), value))
@@ -136,6 +141,7 @@ class _Finder:
             short = []
         whole = {spelling for value in by_length if value not in short for spelling in _whole_spellings(value)}
         self._exact = sorted(whole, key=lambda spelling: (-len(spelling), spelling))
+        self.reach: int = max(self._longest, *map(len, self._exact), 0)
         self._digits: tuple[str, ...] = tuple(filter(None, map(_digits, by_length)))
 
     def finds(self, text: str) -> bool:
