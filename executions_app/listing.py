@@ -23,7 +23,8 @@ from django.db.models.functions import RowNumber
 from executions_app.engine.states import ExecutionStatus
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.newest import newest_of_each
-from executions_app.queries import ExecutionFilter, duration_ms, executions_page
+from executions_app.queries import ExecutionFilter, executions_page
+from executions_app.spans import duration_ms
 from workflows_app.models import Workflow, WorkflowVersion
 from workflows_app.models.pages import Page
 

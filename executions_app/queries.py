@@ -16,6 +16,9 @@ from executions_app.live.wire import progress_in
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.models.newest import newest_for, newest_of_versions
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound
+from executions_app.spans import duration_ms
+from executions_app.usage import calls_json, usage_of_calls, usage_of_execution
+from workflows_app.dag.types import NodeType
 from workflows_app.models import Workflow, WorkflowVersion
 from workflows_app.models.access import sees_everything
 from workflows_app.models.pages import Page, page_of
@@ -195,7 +198,13 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
     }
     if with_nodes:
         shown["nodes"] = nodes_json(execution)
+        shown["usage"] = usage_json(execution, (node["type"] for node in shown["nodes"]))
     return shown
+
+
+def usage_json(execution: WorkflowExecution, types: Iterable[str]) -> dict[str, Any] | None:
+    """What the agents of an execution whose nodes have these types took; null where none called anything."""
+    return usage_of_execution(execution) if NodeType.AGENT in types else None
 
 
 def reruns_of(execution: WorkflowExecution) -> list[str]:
@@ -265,23 +274,31 @@ def nodes_page(
 
 
 def node_detail(execution: WorkflowExecution, key: str) -> dict[str, Any]:
-    """One node with its attempts. Raises `NodeNotFound`."""
+    """One node with its attempts and their calls. Raises `NodeNotFound`."""
     node = NodeExecution.objects.filter(execution=execution, key=key).first()
     if node is None:
         raise NodeNotFound(key)
-    return {**node_json(node), "attempts": attempts_json(execution, [node]).get(key, [])}
+    attempts = attempts_json(execution, [node], with_calls=True).get(key, [])
+    return {
+        **node_json(node),
+        "attempts": attempts,
+        "usage": usage_of_calls(call for attempt in attempts for call in attempt["calls"]),
+    }
 
 
 def attempts_json(
-    execution: WorkflowExecution, nodes: Sequence[NodeExecution] | None = None
+    execution: WorkflowExecution, nodes: Sequence[NodeExecution] | None = None, *, with_calls: bool = False
 ) -> dict[str, list[dict[str, Any]]]:
-    """The attempts of every node that began, or of these nodes, by its key."""
+    """The attempts of every node that began, or of these nodes, by its key; with the calls that agents made."""
     rows = NodeAttempt.objects.filter(execution=execution)
     if nodes is None:
-        keys = dict(NodeExecution.objects.filter(execution=execution).values_list("order", "key"))
+        nodes = list(NodeExecution.objects.filter(execution=execution).only("order", "key", "type"))
+        keys = {node.order: node.key for node in nodes}
     else:
         keys = {node.order: node.key for node in nodes}
         rows = rows.filter(order__in=keys)
+    agents = [node.order for node in nodes if with_calls and node.type == NodeType.AGENT]
+    calls = calls_json(execution, agents)
     shown: dict[str, list[dict[str, Any]]] = {}
     for attempt in rows:
         shown.setdefault(keys[attempt.order], []).append(
@@ -295,6 +312,7 @@ def attempts_json(
                 "ended_at": attempt.ended_at,
                 "duration_ms": duration_ms(attempt.started_at, attempt.ended_at),
                 "measures": _measures_json(attempt),
+                **({"calls": calls.get(attempt.attempt_id, [])} if with_calls else {}),
             }
         )
     return shown
@@ -370,11 +388,3 @@ def entry_shown_to(user: Account, entry: dict[str, Any]) -> dict[str, Any]:
     if entry["data"] and "traceback" in entry["data"] and not user.is_staff:
         entry["data"] = {**entry["data"], "traceback": None}
     return entry
-
-
-def duration_ms(started_at: datetime | None, ended_at: datetime | None) -> Decimal | None:
-    """Milliseconds with three decimals; None where it has not ended or never started."""
-    if started_at is None or ended_at is None:
-        return None
-    span = ended_at - started_at
-    return Decimal(span.days * 86_400_000_000 + span.seconds * 1_000_000 + span.microseconds).scaleb(-3)

@@ -125,8 +125,51 @@ class NodeSummary(Shown):
     duration_ms: Number | None
 
 
+class UsageShown(Shown):
+    """What agents took; `cost` in the unit of the price table, null where no price is known."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost: Number | None
+
+
+class ReservedShown(Shown):
+    """What a call was allowed to take when it was made."""
+
+    input_tokens: int
+    output_tokens: int
+    cost: Number | None
+
+
+class CallShown(Shown):
+    """A request of an agent to its model, or a call of one of its tools, which `arguments` and `result` are of.
+
+    While `outcome` is `started` nothing of it is in `usage`, and at most `reserved` will be. `abandoned` is one whose
+    outcome nobody knows: all that was reserved counts.
+    """
+
+    number: int
+    kind: str
+    provider: str | None
+    name: str
+    effect: str
+    outcome: str
+    arguments: Any
+    result: Any
+    error: dict[str, Any] | None
+    reserved: ReservedShown | None
+    usage: UsageShown
+    started_at: datetime
+    ended_at: datetime | None
+    duration_ms: Number | None
+
+
 class ExecutionShown(ExecutionSummary):
+    """`usage` is null where no agent called anything."""
+
     nodes: list[NodeSummary]
+    usage: UsageShown | None
 
 
 class ExecutionPage(Shown):
@@ -164,6 +207,21 @@ class NodeShown(NodeSummary):
     input: Any
     output: Any
     attempts: list[AttemptShown]
+
+
+class AttemptDetail(AttemptShown):
+    """`calls` are those of an agent, in their order."""
+
+    calls: list[CallShown]
+
+
+class NodeDetail(NodeSummary):
+    """`usage` is of all attempts, null where there were no calls."""
+
+    input: Any
+    output: Any
+    attempts: list[AttemptDetail]
+    usage: UsageShown | None
 
 
 class NodePage(Shown):
@@ -207,11 +265,12 @@ class Durations(Shown):
 
 
 class Statistics(Shown):
-    """`counts` by status, `failures_by_node` by key."""
+    """`counts` by status, `failures_by_node` by key; `usage` of all agents, null where there were none."""
 
     counts: dict[str, int]
     duration_ms: Durations
     failures_by_node: dict[str, int]
+    usage: UsageShown | None
 
 
 class ToolShown(Shown):

@@ -8,14 +8,15 @@ from django.db.models.functions import RowNumber
 
 from executions_app.engine.states import ExecutionStatus, NodeStatus
 from executions_app.models import NodeExecution, WorkflowExecution
-from executions_app.queries import duration_ms
+from executions_app.spans import duration_ms
+from executions_app.usage import usage_of_workflow
 from workflows_app.models import Workflow
 
 PERCENTILES = (50, 95, 99)
 
 
 def statistics_json(workflow: Workflow) -> dict[str, Any]:
-    """Counts by status, percentiles of how long ended executions ran, and how often which node failed."""
+    """Counts by status, percentiles of how long ended executions ran, how often which node failed, what agents took."""
     rows = WorkflowExecution.objects.filter(workflow_id=workflow.pk).order_by()
     counted = dict(rows.values_list("status").annotate(Count("pk")))
     failed = NodeExecution.objects.filter(execution_id__in=rows.values("pk"), status=str(NodeStatus.FAILED))
@@ -24,6 +25,7 @@ def statistics_json(workflow: Workflow) -> dict[str, Any]:
         "counts": {str(status): counted.get(str(status), 0) for status in ExecutionStatus},
         "duration_ms": _percentiles(workflow),
         "failures_by_node": dict(failures),
+        "usage": usage_of_workflow(workflow),
     }
 
 

@@ -13,7 +13,7 @@ from executions_app.engine.states import TERMINAL_EXECUTION, ExecutionStatus
 from executions_app.live.wire import Chunk, entry_json, message
 from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, querysets
 from executions_app.models.moment import one_moment
-from executions_app.queries import execution_json, node_json, progress_json
+from executions_app.queries import execution_json, node_json, progress_json, usage_json
 from executions_app.services.errors import ExecutionNotFound
 from workflows_app.dag import jsontext
 from workflows_app.models import WorkflowVersion
@@ -88,6 +88,7 @@ def snapshot_of(execution_id: uuid.UUID) -> Snapshot | None:
         shown = execution_json(found, with_nodes=False)
         progress = progress_json(found, nodes)
         shown["nodes"] = [_standing_of(node, progress) for node in nodes]
+        shown["usage"] = usage_json(found, (node.type for node in nodes))
     text = message("snapshot", seq=found.last_seq, execution=shown)
     return Snapshot(seq=found.last_seq, end=_end(found.status), text=text)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from executions_app.engine.states import ExecutionStatus
 from executions_app.models import WorkflowExecution
 from executions_app.models.newest import newest_of_each
-from executions_app.queries import duration_ms
+from executions_app.spans import duration_ms
 from workflows_app.models import Workflow
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from executions_app.admin.page_words import page_words
 from executions_app.engine.states import ExecutionStatus
 from executions_app.journals import Search, search
 from executions_app.pictures import counts_of, table_of
-from executions_app.queries import LEVELS, duration_ms, reruns_of
+from executions_app.queries import LEVELS, reruns_of
+from executions_app.spans import duration_ms
 from workflows_app.dag import jsontext
 from workflows_app.models.access import Verb, can
 from workflows_app.wording import NODE_TYPE_WORDS, STATUS_WORDS, reason_word, scheduling_word

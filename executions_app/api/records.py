@@ -18,7 +18,7 @@ from executions_app.queries import (
     node_shown_to,
     nodes_page,
 )
-from executions_app.schemas import EventPage, LogPage, NodePage, NodeShown
+from executions_app.schemas import EventPage, LogPage, NodeDetail, NodePage
 from workflows_app.api.parameters import Cursor, Limit
 from workflows_app.rest.auth import READ, caller
 
@@ -38,9 +38,9 @@ def list_node_executions(
     return {"items": [node_shown_to(caller(request).user, node) for node in page.items], "next": page.next}
 
 
-@router.get("/executions/{execution}/nodes/{key}", auth=READ, response=NodeShown)
+@router.get("/executions/{execution}/nodes/{key}", auth=READ, response=NodeDetail)
 def get_node_execution(request: HttpRequest, execution: ExecutionInPath, key: str) -> Any:
-    """What happened to one node, and why."""
+    """What happened to one node, and why; of an agent with every call that it made."""
     return node_shown_to(caller(request).user, node_detail(execution, key))
 
 
