@@ -349,6 +349,7 @@ def test_statistics_are_counted_by_the_database(ada, import_document):
         "counts": dict.fromkeys(["pending", "running", "completed", "failed", "cancelled"], 0),
         "duration_ms": {"p50": None, "p95": None, "p99": None},
         "failures_by_node": {},
+        "usage": None,
     }
     ids = [ada.post(f"{path}/execute").data["id"] for _ in range(20)]
     for number, execution_id in enumerate(ids[1:], 1):

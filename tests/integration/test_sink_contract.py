@@ -9,16 +9,33 @@ import pytest
 
 from executions_app.dispatch.runner import in_recorder
 from executions_app.engine.errors import ErrorInfo, OwnershipLost, RecorderFailed
-from executions_app.engine.events import ExecutionEnded, Logged, NodeRetrying, NodeSettled, NodeStarted
+from executions_app.engine.events import (
+    CallEnded,
+    CallStarted,
+    ExecutionEnded,
+    Logged,
+    NodeRetrying,
+    NodeSettled,
+    NodeStarted,
+)
 from executions_app.engine.ports import start_of_time
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from executions_app.engine.testing import IllegalEvent, MemorySink
-from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, ownership, querysets
+from executions_app.models import (
+    AgentCall,
+    ExecutionLog,
+    NodeAttempt,
+    NodeExecution,
+    WorkflowExecution,
+    ownership,
+    querysets,
+)
 from executions_app.models.ownership import Abandoned
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.writer import Run
 from executions_app.services.start import StartRequest, start
 from tests.integration.conftest import document
+from workflows_app.agents.calls import NOTHING, CallKind, CallOutcome, Spent
 from workflows_app.dag import jsontext
 from workflows_app.services.compile import plan_of
 from workflows_app.tools import tool
@@ -26,6 +43,8 @@ from workflows_app.tools import tool
 pytestmark = pytest.mark.django_db(transaction=True)
 FAILURE = ErrorInfo(code="node_error", message="it broke", type="Broken", node="a")
 NOW = start_of_time()
+RESERVED = Spent(requests=1, input_tokens=10, output_tokens=20, cost=3_000_000_000_000)
+SPENT = Spent(requests=1, input_tokens=7, output_tokens=2, cost=1)
 # An event that may not follow: the database has no row for it, or one that is finished.
 REFUSED = (RecorderFailed, IllegalEvent)
 
@@ -50,6 +69,9 @@ class InMemory:
             "nodes": [str(status) for status in sink.statuses],
             "attempts": [(row.node, row.number, str(row.outcome)) for row in sink.attempts.values()],
             "journal": [(entry.event, entry.node) for entry in sink.entries],
+            "calls": [
+                (row.started.node, row.started.number, str(row.outcome), row.spent) for row in sink.calls.rows.values()
+            ],
         }
 
 
@@ -98,7 +120,16 @@ class InDjango:
             "attempts": list(attempts.values_list("order", "number", "outcome")),
             # Before a sink there are the acceptance and the claim.
             "journal": [(event, node) for _, event, node in journal][2:],
+            "calls": [
+                (call.order, call.number, call.outcome, _spent(call)) for call in AgentCall.objects.filter(**of_run)
+            ],
         }
+
+
+def _spent(call):
+    return Spent(
+        requests=call.requests, input_tokens=call.input_tokens, output_tokens=call.output_tokens, cost=call.cost
+    )
 
 
 @pytest.fixture
@@ -152,6 +183,18 @@ class Events:
             retry_count=number - 1, started_at=NOW, output='{"n":1.10}',
         )  # fmt: skip
 
+    def called(self, node, number=1, reserved=RESERVED):
+        return CallStarted(
+            node=node, at=self.at(), attempt_id=f"{node}-1", number=number, kind=CallKind.MODEL, name="m",
+            provider="p", arguments='{"n":1.10}', reserved=reserved,
+        )  # fmt: skip
+
+    def answered(self, node, number=1, outcome=CallOutcome.SUCCEEDED, spent=SPENT):
+        return CallEnded(
+            node=node, at=self.at(), attempt_id=f"{node}-1", number=number, kind=CallKind.MODEL, name="m",
+            outcome=outcome, result='{"n":1.10}', spent=spent,
+        )  # fmt: skip
+
     def skipped(self, node):
         return NodeSettled(
             node=node,
@@ -185,6 +228,7 @@ async def test_events_are_durable_in_their_order_after_a_commit(record, events):
         "nodes": ["completed", "skipped", "pending"],
         "attempts": [(0, 1, "succeeded")],
         "journal": [("node.running", "t"), ("node.completed", "t"), ("node.skipped", "a")],
+        "calls": [],
     }
 
 
@@ -330,3 +374,42 @@ async def test_an_owner_that_gives_up_leaves_nothing_open(record, events):
     assert read["journal"][-3:] == [("node.cancelled", "a"), ("node.cancelled", "b"), ("execution.failed", "")]
     assert not await record.fail()
     assert await record.read() == read
+
+
+async def test_calls_are_records_whether_their_ends_come_with_them_or_later(record, events):
+    await record.sink.commit([events.started(0), events.called(0)])
+    assert (await record.read())["calls"] == [(0, 1, "started", NOTHING)]
+    # Several of each in one batch, and one that begins and ends in it.
+    await record.sink.commit(
+        [events.answered(0), *(events.called(0, number, None) for number in (2, 3, 4)), events.answered(0, 4)]
+    )
+    await record.sink.commit([events.answered(0, 3, CallOutcome.FAILED, NOTHING), events.answered(0, 2)])
+    assert (await record.read())["calls"] == [
+        (0, 1, "succeeded", SPENT), (0, 2, "succeeded", SPENT), (0, 3, "failed", NOTHING), (0, 4, "succeeded", SPENT),
+    ]  # fmt: skip
+
+
+async def test_a_call_ends_once(record, events):
+    await record.sink.commit([events.started(0), events.called(0), events.answered(0)])
+    before = await record.read()
+    with pytest.raises(REFUSED):
+        await record.sink.commit([events.answered(0, spent=RESERVED)])
+    assert await record.read() == before
+
+
+async def test_a_new_owner_finds_what_was_taken_and_what_was_under_way_counts_in_full(record, events):
+    await record.sink.commit([events.started(0), events.called(0), events.answered(0), events.settled(0)])
+    await record.sink.commit([events.started(1), events.called(1), events.called(1, 2, None)])
+    await record.sink.commit([events.called(1, 3), events.answered(1, 3)])
+    (trigger, at_work) = (await record.take_over()).nodes
+    assert trigger.spent == SPENT
+    assert at_work.spent == RESERVED + SPENT
+    assert (await record.read())["calls"][1:] == [
+        (1, 1, "abandoned", RESERVED), (1, 2, "abandoned", NOTHING), (1, 3, "succeeded", SPENT),
+    ]  # fmt: skip
+
+
+async def test_an_owner_that_gives_up_leaves_no_call_open(record, events):
+    await record.sink.commit([events.started(0), events.called(0)])
+    assert await record.fail()
+    assert (await record.read())["calls"] == [(0, 1, "abandoned", RESERVED)]
