@@ -80,6 +80,16 @@ edges:
 """
 
 
+# Its agents would pay for 72 requests, again after each crash.
+AGENTS = """name: agents
+settings: {max_parallel_nodes: 12, budget: {max_cost: 48}}
+nodes:
+  - {key: t, type: trigger}
+""" + "".join(
+    f"  - {{key: a{number}, type: agent, provider: scripted, model: m, prompt: '?'}}\n" for number in range(12)
+) + "edges:\n" + "".join(f"  - {{from: t, to: a{number}}}\n" for number in range(12))  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory, worker_id):
     folder = tmp_path_factory.mktemp("crash")
@@ -90,7 +100,7 @@ def prepared(tmp_path_factory, worker_id):
 
 def prepare(world):
     """Make the tables, and import the workflows."""
-    for text in (FLOW, BUSY, CALM, POISON, LONG, SLOW):
+    for text in (FLOW, BUSY, CALM, POISON, LONG, SLOW, AGENTS):
         path = world.place.folder / f"{text.split()[1]}.yaml"
         _ = path.write_text(text)
     for command in (["migrate", "-v", "0"], ["import_workflow", *world.place.folder.glob("*.yaml")]):

@@ -1,19 +1,24 @@
-"""Tools with an effect on a world that no database rolls back: a line in the ledger, written by one append."""
+"""Tools and agents with an effect on a world that no database rolls back: a line in the ledger, by one append."""
 
 import asyncio
 import json
 import os
 import signal
 import time
+from typing import Any
 
+from workflows_app.agents.calls import CallKind, CallOutcome, Caps, Closing, Opening, Spent
+from workflows_app.dag.types import NodeType
+from workflows_app.processors import registry
+from workflows_app.processors.base import NodeCall, Prepared, Unchecked
 from workflows_app.tools import ToolContext, tool
 
 
-def enter(context: ToolContext, effect: str) -> None:
+def enter(context: ToolContext, effect: str, call: str = "") -> None:
     line = {
         "execution": context.execution_id,
         "node": context.node,
-        "attempt": context.attempt_id,
+        "attempt": context.attempt_id + call,
         "key": context.idempotency_key,
         "effect": effect,
         "at": time.time(),
@@ -49,3 +54,34 @@ async def poison(context: ToolContext) -> int:
     enter(context, "none")
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+# What a request of an agent may cost, and what it does cost.
+RESERVED, PAID = 1_000_000_007, 700_000_001
+
+
+def reserved(left: Caps) -> Spent | None:
+    fits = left.max_cost is None or left.max_cost >= RESERVED
+    return Spent(requests=1, output_tokens=1, cost=RESERVED) if fits else None
+
+
+class PayingAgent(Unchecked):
+    """Asks a model that is none, several times; in the middle of each request it pays."""
+
+    def pre_process(self, call: NodeCall) -> Prepared:
+        del call
+        return Prepared(input=None)
+
+    async def process(self, call: NodeCall, prepared: Prepared) -> Any:
+        del prepared
+        for _ in range(6):
+            begun = await call.calls.begin(Opening(kind=CallKind.MODEL, name="m", provider="p"), reserved)
+            await asyncio.sleep(0.05)
+            enter(call.attempt, "none", f":{begun.number}")
+            await asyncio.sleep(0.05)
+            spent = Spent(requests=1, output_tokens=1, cost=PAID)
+            call.calls.end(begun.number, Closing(outcome=CallOutcome.SUCCEEDED, spent=spent))
+        return {}
+
+
+registry.replace(NodeType.AGENT, PayingAgent())

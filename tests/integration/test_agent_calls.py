@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,8 +20,10 @@ from executions_app.services.prune import prune
 from executions_app.services.rerun import rerun
 from executions_app.services.soundness import violations
 from executions_app.services.start import StartRequest, start
+from tests.architecture.source import ROOT
 from tests.integration.api import program_of
 from tests.integration.conftest import document
+from tests.integration.runs import run_text
 from tests.integration.test_sink_contract import RESERVED, Events
 from workflows_app.agents.calls import BILLIONTHS, CallKind, CallOutcome, Closing, Opening, Spent
 from workflows_app.dag.types import Effect, NodeType
@@ -290,3 +293,8 @@ def test_the_sites_budget_is_for_every_execution(import_document, agents, settin
     agents(asks(RESERVED, times=2))
     result = execute(import_document(document("t>a", a=agent(), settings={"budget": {"max_cost": 9000}})))
     assert "of cost 5999.999999999 were allowed, 3000 used and 2999.999999999 left" in result.error["message"]
+
+
+def test_the_example_of_the_page_runs(owner):
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "budgets.md").read_text(), re.DOTALL)
+    assert run_text(text, owner).status == "completed"

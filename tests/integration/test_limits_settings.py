@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from executions_app.checks import POSITIVE_NUMBERS, check_limits, check_process_setup
+from executions_app.checks import POSITIVE_NUMBERS, check_agent_budget, check_limits, check_process_setup
 from executions_app.conf import execution_settings
 from tests.architecture.source import ROOT
+from workflows_app.agents.calls import Caps
 
 
 def test_the_defaults_pass_their_own_checks(settings):
@@ -51,6 +52,24 @@ def test_a_limit_that_is_no_positive_number_is_an_error_with_a_hint(settings, na
 def test_a_setup_of_processes_that_means_nothing_is_an_error(settings, configured, id_):
     settings.PASTETRADER = configured
     assert [found.id for found in check_process_setup(None)] == [id_]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [5, [], {"max_cost": 2.5}, {"max_cost": "much"}, {"max_cost": "0"}, {"max_cost": "NaN"}, {"max_tokens": "5"},
+     {"max_requests": 0}, {"max_requests": True}, {"tokens": 5}],
+)  # fmt: skip
+def test_a_budget_that_means_nothing_is_an_error(settings, wrong):
+    settings.PASTETRADER = {"AGENT_BUDGET": wrong}
+    (found,) = check_agent_budget(None)
+    assert found.id == "pastetrader.E050"
+    assert "such as {'max_tokens': 200_000, 'max_cost': '2.50'}" in found.hint
+
+
+def test_a_budget_is_counted_in_billionths_and_rounded_down(settings):
+    settings.PASTETRADER = {"AGENT_BUDGET": {"max_requests": 3, "max_cost": "2.5000000019"}}
+    assert check_agent_budget(None) == []
+    assert execution_settings().limits.agent_budget == Caps(max_requests=3, max_cost=2_500_000_001)
 
 
 def test_the_page_of_settings_names_each_of_them_and_no_other():

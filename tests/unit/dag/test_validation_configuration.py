@@ -145,11 +145,27 @@ def test_a_node_that_is_set_up_rightly_has_no_problems(more):
         ({"timeout_seconds": 0}, "settings.timeout_seconds"),
         ({"on_failure": None}, "settings.on_failure"),
         ({"allow_concurrent": 1}, "settings.allow_concurrent"),
+        ({"budget": 5}, "settings.budget"),
+        ({"budget": {"max_requests": 0}}, "settings.budget.max_requests"),
+        ({"budget": {"max_tokens": "many"}}, "settings.budget.max_tokens"),
+        ({"budget": {"max_cost": 0}}, "settings.budget.max_cost"),
+        ({"budget": {"max_cost": "2.50"}}, "settings.budget.max_cost"),
     ],
 )
 def test_wrong_settings_are_reported_by_name(more, field):
     problem = only({**workflow([]), "settings": more})
     assert (problem.code, problem.field) == ("INVALID_CONFIG", field)
+
+
+def test_the_budget_of_an_execution_has_bounds_and_money_is_a_number():
+    assert codes({**workflow([]), "settings": {"budget": {"max_tokens": 10**6, "max_cost": Decimal("2.50")}}}) == []
+    problem = only({**workflow([]), "settings": {"budget": {"max_cost": -1}}})
+    assert problem.message == (
+        "'settings.budget.max_cost' must be an amount of money greater than 0, or null for no limit, not -1."
+    )
+    problem = only({**workflow([]), "settings": {"budget": {"max_token": 5}}})
+    assert (problem.code, problem.field) == ("UNKNOWN_KEY", "settings.budget.max_token")
+    assert problem.message == "'settings.budget' has no key 'max_token'. Did you mean 'max_tokens'?"
 
 
 def test_an_execution_may_be_without_a_time_limit():

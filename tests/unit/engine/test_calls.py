@@ -193,7 +193,11 @@ async def test_the_requests_of_all_attempts_of_a_node_count_together():
 
     limits = {"limits": {"max_requests": 2}, "retry": {"max_retries": 5, "delay": 0}}
     result, sink = await run(agents("t>a", a=limits), a=asks)
-    assert [row.error.type for row in sink.attempts.values() if row.error] == ["ValueError", "ValueError", "BudgetExceeded"]
+    assert [row.error.type for row in sink.attempts.values() if row.error] == [
+        "ValueError",
+        "ValueError",
+        "BudgetExceeded",
+    ]
     assert result.error.code == "budget_exceeded"
 
 
