@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet, Sum
 
-from executions_app.models import AgentCall
+from executions_app.models import AgentCall, WorkflowExecution
 from executions_app.spans import duration_ms
 from workflows_app.agents.calls import amount
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from executions_app.models import WorkflowExecution
     from workflows_app.models import Workflow
 
 _SUMMED = ("requests", "input_tokens", "output_tokens", "cost")
@@ -78,7 +77,8 @@ def usage_of_execution(execution: WorkflowExecution) -> dict[str, Any] | None:
 
 def usage_of_workflow(workflow: Workflow) -> dict[str, Any] | None:
     """What the agents of all its executions took."""
-    return _sum(AgentCall.objects.filter(execution__workflow_id=workflow.pk))
+    executions = WorkflowExecution.objects.filter(workflow_id=workflow.pk).order_by()
+    return _sum(AgentCall.objects.filter(execution_id__in=executions.values("pk")))
 
 
 def _sum(calls: QuerySet[AgentCall]) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'call of an agent',
                 'verbose_name_plural': 'calls of agents',
-                'ordering': ['execution', 'attempt_id', 'number'],
+                'ordering': ['execution_id', 'attempt_id', 'number'],
                 'constraints': [models.UniqueConstraint(fields=('execution', 'attempt_id', 'number'), name='agent_call_once'), models.CheckConstraint(condition=models.Q(('outcome__in', ['started', 'succeeded', 'failed', 'refused', 'abandoned'])), name='agent_call_valid_outcome'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('outcome', 'started')), models.Q(models.Q(('outcome', 'started'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='agent_call_ended_iff_over')],
             },
         ),

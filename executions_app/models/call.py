@@ -66,7 +66,7 @@ class AgentCall(models.Model):
         verbose_name = gettext_lazy("call of an agent")
         verbose_name_plural = gettext_lazy("calls of agents")
         # Ids of attempts are in the order of time.
-        ordering = ["execution", "attempt_id", "number"]
+        ordering = ["execution_id", "attempt_id", "number"]
         constraints = [
             models.UniqueConstraint(fields=["execution", "attempt_id", "number"], name="agent_call_once"),
             models.CheckConstraint(

@@ -71,7 +71,7 @@ def test_an_execution_is_accepted_with_a_place_and_stays_pending_until_an_engine
     workflow = import_document(document("t>a", labels=["demo"]))
     response = ada.post(f"{address_of(workflow)}/execute", {"input": {"x": AMOUNT}, "labels": ["mine"]})
     assert response.status_code == 202
-    assert response.data.keys() == SHAPE | {"nodes"}
+    assert response.data.keys() == SHAPE | {"nodes", "usage"}
     assert (response.data["status"], response.data["input"]) == ("pending", {"x": AMOUNT})
     assert response.data["labels"] == ["demo", "mine"]
     assert response.data["workflow"] == {"id": str(workflow.pk), "name": "test", "version": 1}

@@ -150,7 +150,7 @@ def test_statistics_read_the_executions_of_their_workflow_and_no_others(asked):
     assert [read for read in whole(sent) if read.table == EXECUTIONS] == []
     assert "execution_of_workflow" in used(sent)
     # The database counts: rows come back for the percentiles alone.
-    assert len(sent) == 8
+    assert len(sent) == 9
 
 
 def test_a_start_looks_up_its_key_and_no_executions(asked):
