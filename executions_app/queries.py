@@ -198,11 +198,11 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
     }
     if with_nodes:
         shown["nodes"] = nodes_json(execution)
-        shown["usage"] = usage_json(execution, (node["type"] for node in shown["nodes"]))
+        shown["usage"] = usage_json(execution, {node["type"] for node in shown["nodes"]})
     return shown
 
 
-def usage_json(execution: WorkflowExecution, types: Iterable[str]) -> dict[str, Any] | None:
+def usage_json(execution: WorkflowExecution, types: set[str]) -> dict[str, Any] | None:
     """What the agents of an execution whose nodes have these types took; null where none called anything."""
     return usage_of_execution(execution) if NodeType.AGENT in types else None
 

@@ -88,7 +88,7 @@ def snapshot_of(execution_id: uuid.UUID) -> Snapshot | None:
         shown = execution_json(found, with_nodes=False)
         progress = progress_json(found, nodes)
         shown["nodes"] = [_standing_of(node, progress) for node in nodes]
-        shown["usage"] = usage_json(found, (node.type for node in nodes))
+        shown["usage"] = usage_json(found, {node.type for node in nodes})
     text = message("snapshot", seq=found.last_seq, execution=shown)
     return Snapshot(seq=found.last_seq, end=_end(found.status), text=text)
 
