@@ -3,7 +3,7 @@
 import os
 import signal
 
-from tests.crash.tools import PAID, RESERVED
+from tests.crash.prices import PAID, RESERVED
 from tests.eventually import eventually
 
 CALLS = "executions_app_agentcall"

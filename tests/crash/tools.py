@@ -7,6 +7,7 @@ import signal
 import time
 from typing import Any
 
+from tests.crash.prices import PAID, RESERVED
 from workflows_app.agents.calls import CallKind, CallOutcome, Caps, Closing, Opening, Spent
 from workflows_app.dag.types import NodeType
 from workflows_app.processors import registry
@@ -54,10 +55,6 @@ async def poison(context: ToolContext) -> int:
     enter(context, "none")
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
-
-
-# What a request of an agent may cost, and what it does cost.
-RESERVED, PAID = 1_000_000_007, 700_000_001
 
 
 def reserved(left: Caps) -> Spent | None:
