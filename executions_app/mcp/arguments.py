@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from executions_app.engine.states import ExecutionStatus
-from executions_app.schemas import Execute, ExecutionShown, ExecutionSummary, LogShown, Rerun
+from executions_app.schemas import Execute, ExecutionShown, ExecutionSummary, LogShown, NodeDetail, Rerun
 from executions_app.waiting import MAX_WAIT
 from workflows_app.models.pages import DEFAULT_LIMIT, MAX_LIMIT
 from workflows_app.rest.shapes import Given, Shown
@@ -70,6 +70,10 @@ class GetExecution(OfExecution):
         int | None,
         Field(ge=0, lt=2**31, description="With it, the next entries of the journal after this seq; 0 for the first."),
     ] = None
+    node: Annotated[
+        str | None,
+        Field(description="With it, this node with its attempts and, of an agent, every call that it made."),
+    ] = None
 
 
 class WatchExecution(OfExecution):
@@ -90,9 +94,10 @@ class ListExecutions(Paged):
 
 
 class ExecutionWithJournal(ExecutionShown):
-    """`journal` has at most 200 entries: ask again after the last seq for more. Null where none were asked for."""
+    """`journal` has at most 200 entries: ask again after the last seq for more. What was not asked for is null."""
 
     journal: list[LogShown] | None
+    node: NodeDetail | None
 
 
 class Watched(Shown):

@@ -26,6 +26,8 @@ from executions_app.queries import (
     executions_page,
     journal_page,
     log_json,
+    node_detail,
+    node_shown_to,
 )
 from executions_app.services.cancel import cancel
 from executions_app.services.rerun import rerun
@@ -62,8 +64,12 @@ async def run_workflow(call: Call, given: RunWorkflow) -> Any:
 async def get_execution(call: Call, given: GetExecution) -> Any:
     def shown(user: Any) -> Any:
         execution = execution_for(user, given.execution)
-        after = given.journal_after
-        return {**execution_json(execution), "journal": None if after is None else _journal(user, execution, after)}
+        after, key = given.journal_after, given.node
+        return {
+            **execution_json(execution),
+            "journal": None if after is None else _journal(user, execution, after),
+            "node": None if key is None else node_shown_to(user, node_detail(execution, key)),
+        }
 
     return await call.ask(shown)
 

@@ -116,7 +116,7 @@ _ALL = (
         function=executions.get_execution,
         title="Get an execution",
         description="Get one execution with every node's status, input, output and error; with `journal_after` also "
-        "what happened step by step.",
+        "what happened step by step, with `node` the attempts of a node and the calls of an agent.",
         scope=Scope.READ,
         arguments=GetExecution,
         result=ExecutionWithJournal,

@@ -142,6 +142,12 @@ async def a_whole_tour(client, name):
     looked = given(await client.call_tool("get_execution", {"execution": again["id"], "journal_after": 2}))
     assert [node["status"] for node in looked["nodes"]] == ["completed", "completed"]
     assert looked["journal"] == watched["journal"][2:]
+    assert looked["node"] is None
+    key = looked["nodes"][1]["key"]
+    node = given(await client.call_tool("get_execution", {"execution": again["id"], "node": key}))["node"]
+    assert (node["key"], node["attempts"][0]["calls"], node["usage"]) == (key, [], None)
+    gone = refusal(await client.call_tool("get_execution", {"execution": again["id"], "node": "none"}))
+    assert gone["code"] == "not_found"
     found = given(await client.call_tool("list_executions", {"workflow": created["id"], "status": ["completed"]}))
     assert [row["id"] for row in found["items"]] == [again["id"], ran["id"]]
     tools = given(await client.call_tool("list_tools", {}))
