@@ -7,6 +7,7 @@ effect. What was under way when an attempt ended, or its engine died, counts in 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 
@@ -134,9 +135,7 @@ class Book:
         call = self._open.get(number)
         if call is None:
             return
-        result = self._text(closing.result)
-        error = None if closing.error is None else self._secrets().value(jsontext.clean(closing.error))
-        assert error is None or isinstance(error, dict)
+        result, error = self._text(closing.result), self._shown(closing.error)
         del self._open[number]
         call.writing.end()
         spent = call.reserved if closing.outcome is CallOutcome.ABANDONED else closing.spent
@@ -150,7 +149,7 @@ class Book:
                 name=call.name,
                 outcome=closing.outcome,
                 result=result,
-                error=error,
+                error=error if isinstance(error, dict) else None,
                 spent=spent,
             )
         )
@@ -187,14 +186,36 @@ class Book:
             )
         )
 
+    def _shown(self, value: JsonValue) -> JsonValue:
+        """Without secrets. What agents are told is anything, and goes on record whatever it is."""
+        try:
+            harmless = jsontext.clean(value)
+        except jsontext.JsonError:
+            harmless = _of_text(value)
+        return self._secrets().value(harmless)
+
     def _text(self, value: JsonValue) -> str:
         """JSON text without secrets; empty for null. What is too long is not kept."""
         if value is None:
             return ""
-        text = jsontext.dumps(self._secrets().value(jsontext.clean(value)))
+        text = jsontext.dumps(self._shown(value))
         if len(text) <= DATA_LIMIT:
             return text
         return jsontext.dumps(f"(left out: {len(text)} characters of JSON)")
+
+
+def _of_text(value: object, levels: int = 20) -> JsonValue:
+    """What has no JSON form, such as text with U+0000, as text that has one."""
+    match value:
+        case dict() | list() if not levels:
+            return "..."
+        case dict():
+            items = cast("dict[object, object]", value)
+            return {jsontext.printable(str(key)): _of_text(item, levels - 1) for key, item in items.items()}
+        case list():
+            return [_of_text(item, levels - 1) for item in cast("list[object]", value)]
+        case _:
+            return jsontext.printable(str(value))
 
 
 def _at_least_one(quote: Quote | None, kind: CallKind) -> Quote:

@@ -359,6 +359,22 @@ async def test_names_and_arguments_that_are_too_long_are_not_kept_whole():
     assert row.started.arguments == '"(left out: 600002 characters of JSON)"'
 
 
+async def test_what_has_no_json_form_goes_on_record_as_text():
+    async def calls(call):
+        opening = Opening(kind=CallKind.TOOL, name="x\0", arguments={"a\0": ["\ud800", 1]})
+        begun = await call.calls.begin(opening)
+        call.calls.write(begun.number, "b\0")
+        error = {"message": "it\0broke"}
+        call.calls.end(begun.number, Closing(outcome=CallOutcome.FAILED, result="\0", error=error))
+        return {}
+
+    _, sink = await run(agents("t>a"), a=calls)
+    (row,) = sink.calls.rows.values()
+    assert (row.started.name, row.started.arguments) == ("x\ufffd", r'{"a\\u0000":["\\ud800","1"]}')
+    assert (row.ended.result, row.ended.error) == (r'"\\u0000"', {"message": r"it\u0000broke"})
+    assert entries(sink, "text")[0].data["text"]["delta"] == r"b\u0000"
+
+
 async def test_nodes_that_are_no_agents_have_no_book():
     kinds = []
 
