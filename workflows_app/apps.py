@@ -16,9 +16,9 @@ class WorkflowsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from workflows_app import plugins  # noqa: PLC0415 - apps must be loaded first
-        from workflows_app.agents import providers  # noqa: PLC0415
+        from workflows_app.agents import prices, providers  # noqa: PLC0415
         from workflows_app.checks import register_checks  # noqa: PLC0415
-        from workflows_app.conf import current_providers, workflow_settings  # noqa: PLC0415
+        from workflows_app.conf import current_prices, current_providers, workflow_settings  # noqa: PLC0415
         from workflows_app.services.logins import watch_logins  # noqa: PLC0415
         from workflows_app.tools import threads  # noqa: PLC0415
         from workflows_app.tools.market import sources  # noqa: PLC0415
@@ -26,7 +26,7 @@ class WorkflowsConfig(AppConfig):
         register_checks()
         watch_logins()
         sources.current = lambda: sources.source_of(workflow_settings().market_source)
-        providers.current = current_providers
+        providers.current, prices.current = current_providers, current_prices
         # A synchronous tool may use the ORM: its thread's connection is given back like a request's.
         threads.pool.after_call = close_old_connections
         threads.pool.at_end = connections.close_all

@@ -9,8 +9,9 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import DatabaseError
 
 from workflows_app import plugins
+from workflows_app.agents.prices import PriceSettingError
 from workflows_app.agents.providers import ProviderSettingError
-from workflows_app.conf import current_providers, workflow_settings
+from workflows_app.conf import current_prices, current_providers, workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.models import Credential
 from workflows_app.services.vault import NEW_KEY, is_key
@@ -68,6 +69,22 @@ def check_agent_providers(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMes
                 f"PASTETRADER['AGENT_PROVIDERS'] or ['AGENT_PROVIDER'] cannot be used. {error}",
                 hint="Describe providers as docs/agents.md does, or leave the settings out.",
                 id="pastetrader.E033",
+            )
+        ]
+    return []
+
+
+def check_agent_prices(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    try:
+        _ = current_prices()
+    except PriceSettingError as error:
+        return [
+            Error(
+                f"PASTETRADER['AGENT_PRICES'] cannot be used. {error}",
+                hint="Write {'PROVIDER/MODEL': {'input': '2.50', 'output': '10'}}, per million tokens, or leave the "
+                "setting out.",
+                id="pastetrader.E034",
             )
         ]
     return []
@@ -191,5 +208,6 @@ def register_checks() -> None:
     _ = register(check_market_source)
     _ = register(check_demo)
     _ = register(check_agent_providers)
+    _ = register(check_agent_prices)
     _ = register(check_sizes)
     _ = register(check_plugins)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from workflows_app.agents.prices import Price, prices_of
 from workflows_app.agents.providers import Provider, providers_of
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
@@ -18,6 +19,8 @@ class WorkflowSettings:
     # The providers of agent nodes, and the one that they call `default`, as the settings say them.
     agent_providers: object
     agent_provider: str
+    # What their models cost, as the setting says it.
+    agent_prices: object
     # A folder of documents that a user without workflows is offered; None: nothing is offered.
     demo: Path | None
     # The largest workflow.
@@ -41,6 +44,7 @@ def workflow_settings() -> WorkflowSettings:
         market_source={"csv": market_data} if market_data else configured.get("MARKET_SOURCE"),
         agent_providers=configured.get("AGENT_PROVIDERS", {}),
         agent_provider=str(configured.get("AGENT_PROVIDER") or ""),
+        agent_prices=configured.get("AGENT_PRICES", {}),
         demo=Path(demo) if demo else None,
         sizes=Sizes(
             nodes=int(configured.get("MAX_NODES", DEFAULT_SIZES.nodes)),
@@ -59,6 +63,11 @@ def current_providers() -> Mapping[str, Provider]:
     """The providers of agent nodes by name. Raises `ProviderSettingError`."""
     chosen = workflow_settings()
     return providers_of(chosen.agent_providers, chosen.agent_provider)
+
+
+def current_prices() -> Mapping[str, Price]:
+    """What models cost, by `PROVIDER/MODEL` or `MODEL`. Raises `PriceSettingError`."""
+    return prices_of(workflow_settings().agent_prices)
 
 
 def _keys(configured: str | Iterable[str]) -> tuple[str, ...]:

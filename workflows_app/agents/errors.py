@@ -9,18 +9,24 @@ class ModelBusy(Retryable):
     """Raised when the provider wants fewer requests (429)."""
 
     code: ClassVar[str] = "model_busy"
+    # Whether the request certainly used nothing.
+    used_nothing: bool = True
 
 
 class ModelUnavailable(Retryable):
     """Raised when the provider cannot be reached, fails by its own fault (5xx), or lets one request wait too long."""
 
     code: ClassVar[str] = "model_unavailable"
+    used_nothing: bool = False
+    # Whether nobody knows what became of the request: there was no answer, or not all of it.
+    unanswered: bool = True
 
 
 class ModelRefused(Permanent):
     """Raised when the provider refuses the request (4xx): a wrong key, an unknown model, no money left."""
 
     code: ClassVar[str] = "model_refused"
+    used_nothing: bool = True
 
 
 class ModelAnswerError(NodeExecutionError):

@@ -4,41 +4,30 @@ The library and the SDKs below it take seconds to import and look for keys, prox
 They are imported when an agent runs, in a thread; what is sent is what stands here and nothing else.
 """
 
-import json
-import math
-import ssl
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from decimal import Decimal
-from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast, override
+from typing import TYPE_CHECKING, Any, cast
 
-from workflows_app.agents.errors import ModelAnswerError, ModelBusy, ModelRefused, ModelUnavailable
+from workflows_app.agents import wire
+from workflows_app.agents.errors import ModelUnavailable
+from workflows_app.agents.failures import told
 from workflows_app.agents.providers import Kind, Provider
-from workflows_app.agents.questions import Answer, Question
+from workflows_app.agents.questions import Answer, Question, Wish
+from workflows_app.agents.transport import Transport
 from workflows_app.dag import jsontext
-from workflows_app.dag.types import JsonObject, JsonValue
+from workflows_app.dag.types import JsonValue
 from workflows_app.tools.errors import NodeConfigurationError
 
 if TYPE_CHECKING:
-    import httpx2
-    from pydantic_ai.exceptions import ModelAPIError
-    from pydantic_ai.messages import ModelMessage, ModelRequestPart, ModelResponse
-    from pydantic_ai.models import Model
+    from pydantic_ai.messages import ModelMessage, ModelRequestPart, ModelResponse, ModelResponseStreamEvent
+    from pydantic_ai.models import Model, ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
 
-CONNECT_SECONDS = 10.0
-# The longest answer, as it comes.
-ANSWER_BYTES = 16 * 1024**2
 _EXTRAS = {"openai": "agents", "anthropic": "anthropic"}
-# The tool by which a model hands in a value: all of them know tools, few know schemas of answers.
-_HAND_IN = "answer"
-# Where the value stands that is no object, as the arguments of a tool are.
-_WRAPPED = "value"
-_SENT = frozenset(
-    "host accept accept-encoding connection content-type content-length anthropic-version anthropic-beta".split()
-)
+# What a message or a tool takes beside its own text, in tokens: names, roles and brackets of any provider.
+_AROUND = 64
 _importing = threading.Lock()
 
 
@@ -62,67 +51,15 @@ def load(kind: str) -> None:
 @asynccontextmanager
 async def opened(provider: Provider, model: str, key: str, question: Question) -> "AsyncGenerator[ModelTalk]":
     """A conversation with a model, after `load`. Whatever ends it closes its connection."""
-    import httpx2  # noqa: PLC0415 - comes with the models
-
-    async def only_ours(request: "httpx2.Request") -> None:
-        for name in [name for name in request.headers if name.lower() not in _SENT]:
-            del request.headers[name]
-        request.headers["user-agent"] = "PasteTrader"
-        # A few bytes could become gigabytes.
-        request.headers["accept-encoding"] = "identity"
-        if key and provider.kind is Kind.ANTHROPIC:
-            request.headers["x-api-key"] = key
-        elif key:
-            request.headers["authorization"] = f"Bearer {key}"
-
-    async def only_so_much(response: "httpx2.Response") -> None:
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise httpx2.DecodingError("It is compressed, which nobody asked for.")
-        response.stream = _bounded(cast("httpx2.AsyncByteStream", response.stream))
-
-    client = httpx2.AsyncClient(
-        trust_env=False,
-        follow_redirects=False,
-        verify=_authorities() if provider.base_url.startswith("https:") else False,
-        # How long an answer may take is the node's to say.
-        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-        event_hooks={"request": [only_ours], "response": [only_so_much]},
-    )
-    async with client:
-        yield ModelTalk(_model(provider, model, client), question)
+    transport = Transport(provider, key)
+    async with transport.client:
+        yield ModelTalk(_model(provider, model, transport), question, transport if provider.stream else None)
 
 
-def _bounded(stream: "httpx2.AsyncByteStream") -> "httpx2.AsyncByteStream":
-    """The same bytes, and an error where there are too many."""
-    import httpx2  # noqa: PLC0415 - comes with the models
-
-    class Bounded(httpx2.AsyncByteStream):
-        @override
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            left = ANSWER_BYTES
-            async for part in stream:
-                left -= len(part)
-                if left < 0:
-                    raise httpx2.DecodingError(f"It is longer than {ANSWER_BYTES} bytes.")
-                yield part
-
-        @override
-        async def aclose(self) -> None:
-            await stream.aclose()
-
-    return Bounded()
-
-
-@lru_cache(maxsize=1)
-def _authorities() -> ssl.SSLContext:
-    import certifi  # noqa: PLC0415 - only what asks a model loads it
-
-    return ssl.create_default_context(cafile=certifi.where())
-
-
-def _model(provider: Provider, name: str, client: "httpx2.AsyncClient") -> "Model":
-    # The SDKs want a key and read one from the environment where there is none; `only_ours` sends the right one.
+def _model(provider: Provider, name: str, transport: Transport) -> "Model":
+    # The SDKs want a key and read one from the environment where there is none; the transport sends the right one.
     # Retries are the node's.
+    client = transport.client
     settings = {"api_key": "none", "base_url": provider.base_url, "http_client": client, "max_retries": 0}
     if provider.kind is Kind.ANTHROPIC:
         from anthropic import AsyncAnthropic  # noqa: PLC0415 - as in load
@@ -142,149 +79,197 @@ def _model(provider: Provider, name: str, client: "httpx2.AsyncClient") -> "Mode
 class ModelTalk:
     """One conversation. Numbers of a value are read from its text, without passing through a float."""
 
-    def __init__(self, model: "Model", question: Question) -> None:
+    def __init__(self, model: "Model", question: Question, stream: Transport | None) -> None:
         from pydantic_ai.messages import ModelRequest, UserPromptPart  # noqa: PLC0415 - as in load
 
         self._model = model
         self._question = question
+        # None: the answer comes as a whole.
+        self._stream = stream
         self._system = question.system or None
         asked = ModelRequest(parts=[UserPromptPart(content=question.prompt)], instructions=self._system)
         self._messages: list[ModelMessage] = [asked]
+        # Tokens of all that was sent and said, as far as the provider has counted, and the bytes of the rest.
+        self._counted: int = 0
+        self._rest: int = _size(question.system) + _size(question.prompt)
+        if question.schema is not None:
+            self._rest += _size(jsontext.dumps(question.schema))
+        for tool in question.tools:
+            self._rest += _size(tool.description) + _size(jsontext.dumps(tool.input_schema))
 
-    async def ask(self, max_tokens: int | None) -> Answer:
+    @property
+    def size(self) -> int:
+        """No token is shorter than a byte."""
+        return self._counted + self._rest
+
+    async def ask(self, max_tokens: int | None, write: Callable[[str], None]) -> Answer:
         """Raises the errors of `agents.errors`."""
-        from pydantic_ai.direct import model_request  # noqa: PLC0415 - as in load
-        from pydantic_ai.models import ModelRequestParameters  # noqa: PLC0415
-        from pydantic_ai.settings import ModelSettings  # noqa: PLC0415
-        from pydantic_ai.tools import ToolDefinition  # noqa: PLC0415
+        from pydantic_ai.settings import ModelSettings  # noqa: PLC0415 - as in load
 
-        parameters = ModelRequestParameters()
-        if self._question.schema is not None:
-            hand_in = ToolDefinition(
-                name=_HAND_IN,
-                description="Hand in the answer.",
-                parameters_json_schema=_wire(_as_object(self._question.schema)),
-                kind="output",
-            )
-            parameters = ModelRequestParameters(output_mode="tool", output_tools=[hand_in], allow_text_output=False)
         settings = ModelSettings() if max_tokens is None else ModelSettings(max_tokens=max_tokens)
         try:
-            response = await model_request(
+            response = await self._response(settings, write)
+        except ModelUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - of three libraries, and of what a service makes them read
+            # Without its cause, which may quote what was sent.
+            raise told(error) from None
+        self._messages.append(response)
+        answer = self._answer(response)
+        if answer.tokens is None:
+            self._rest += answer.size + _AROUND
+        else:
+            self._counted, self._rest = sum(answer.tokens), _AROUND
+        return answer
+
+    def reply(self, results: Sequence[tuple[Wish, JsonValue]]) -> None:
+        replies = {wish.id: value for wish, value in results}
+        self._say(
+            {
+                call.tool_call_id: (
+                    _text(replies[call.tool_call_id])
+                    if call.tool_call_id in replies
+                    else "This came before the tools had given anything. Hand in the answer when they have."
+                )
+                for call in cast("ModelResponse", self._messages[-1]).tool_calls
+            }
+        )
+
+    def correct(self, complaint: str) -> None:
+        # Every call wants its reply.
+        response = cast("ModelResponse", self._messages[-1])
+        self._say({call.tool_call_id: complaint for call in response.tool_calls}, complaint)
+
+    def _say(self, replies: dict[str, str], otherwise: str = "") -> None:
+        from pydantic_ai.messages import ModelRequest, ToolReturnPart, UserPromptPart  # noqa: PLC0415 - as in load
+
+        response = cast("ModelResponse", self._messages[-1])
+        parts: list[ModelRequestPart] = [
+            ToolReturnPart(tool_name=call.tool_name, content=replies[call.tool_call_id], tool_call_id=call.tool_call_id)
+            for call in response.tool_calls
+        ]
+        self._rest += sum(map(_size, replies.values())) if replies else _size(otherwise)
+        self._messages.append(
+            ModelRequest(parts=parts or [UserPromptPart(content=otherwise)], instructions=self._system)
+        )
+
+    async def _response(self, settings: "ModelSettings", write: Callable[[str], None]) -> "ModelResponse":
+        from pydantic_ai.direct import model_request, model_request_stream  # noqa: PLC0415 - as in load
+
+        parameters = self._parameters()
+        if self._stream is None:
+            return await model_request(
                 self._model,
                 self._messages,
                 model_settings=settings,
                 model_request_parameters=parameters,
                 instrument=False,
             )
-        except Exception as error:  # noqa: BLE001 - of three libraries, and of what a service makes them read
-            # Without its cause, which may quote what was sent.
-            raise _told(error) from None
-        self._messages.append(response)
-        return self._answer(response)
+        async with model_request_stream(
+            self._model, self._messages, model_settings=settings, model_request_parameters=parameters, instrument=False
+        ) as stream:
+            handed_in = set[int]()
+            async for event in stream:
+                if text := _written(event, handed_in):
+                    write(text)
+        response = stream.get()
+        if not self._stream.is_whole and not (response.provider_details or {}).get("finish_reason"):
+            raise ModelUnavailable("The answer of the provider broke off before its end.")
+        return response
 
-    def correct(self, complaint: str) -> None:
-        from pydantic_ai.messages import ModelRequest, ToolReturnPart, UserPromptPart  # noqa: PLC0415 - as in load
+    def _parameters(self) -> "ModelRequestParameters":
+        from pydantic_ai.models import ModelRequestParameters  # noqa: PLC0415 - as in load
+        from pydantic_ai.tools import ToolDefinition  # noqa: PLC0415
 
-        response = cast("ModelResponse", self._messages[-1])
-        # Every call wants its reply.
-        parts: list[ModelRequestPart] = [
-            ToolReturnPart(tool_name=call.tool_name, content=complaint, tool_call_id=call.tool_call_id)
-            for call in response.tool_calls
+        tools: list[ToolDefinition] = [
+            ToolDefinition(
+                name=tool.name,
+                description=tool.description or None,
+                parameters_json_schema=wire.plain_schema({**tool.input_schema, "type": "object"}),
+            )
+            for tool in self._question.tools
         ]
-        self._messages.append(
-            ModelRequest(parts=parts or [UserPromptPart(content=complaint)], instructions=self._system)
+        schema = self._question.schema
+        if schema is None:
+            return ModelRequestParameters(function_tools=tools)
+        hand_in = ToolDefinition(
+            name=wire.HAND_IN,
+            description="Hand in the answer.",
+            parameters_json_schema=wire.plain_schema(wire.as_object(schema)),
+            kind="output",
+        )
+        return ModelRequestParameters(
+            function_tools=tools, output_mode="tool", output_tools=[hand_in], allow_text_output=False
         )
 
     def _answer(self, response: "ModelResponse") -> Answer:
-        schema, value, problem = self._question.schema, cast(JsonValue, None), ""
-        if schema is None:
-            value = response.text or ""
-        else:
-            try:
-                value = _value(response)
-                if not _is_object(schema):
-                    value = value.get(_WRAPPED) if isinstance(value, dict) and _WRAPPED in value else value
-            except jsontext.JsonError as error:
-                problem = f"The answer is not JSON: {error}"
+        value, problem = self._value(response)
         usage = response.usage
         return Answer(
             value=value,
             problem=problem,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
+            wishes=tuple(
+                _wish(call.tool_call_id, call.tool_name, call.args)
+                for call in response.tool_calls
+                if self._question.schema is None or call.tool_name != wire.HAND_IN
+            ),
+            tokens=None if usage.unmeasured_requests else (usage.input_tokens, usage.output_tokens),
+            size=_size(response.text or "") + sum(_size(call.args_as_json_str()) for call in response.tool_calls),
             model=response.model_name or "",
             cut=response.finish_reason == "length",
         )
 
-
-def _value(response: "ModelResponse") -> JsonValue:
-    """What was handed in; of a model that answers in words instead, the JSON in them. Raises `JsonError`."""
-    for call in response.tool_calls:
-        if call.tool_name == _HAND_IN:
-            return jsontext.loads(call.args) if isinstance(call.args, str) else jsontext.clean(call.args)
-    text = (response.text or "").strip()
-    if text.startswith("```"):
-        text = text.partition("\n")[2].rpartition("```")[0]
-    return jsontext.loads(text)
-
-
-def _is_object(schema: JsonObject) -> bool:
-    return schema.get("type") == "object"
+    def _value(self, response: "ModelResponse") -> tuple[JsonValue, str]:
+        """What was handed in, or of a model that answers in words instead, the JSON in them; and what is wrong."""
+        schema = self._question.schema
+        if schema is None:
+            return response.text or "", ""
+        try:
+            for call in response.tool_calls:
+                if call.tool_name == wire.HAND_IN:
+                    return wire.unwrapped(_arguments(call.args), schema), ""
+            return wire.unwrapped(wire.read(response.text or ""), schema), ""
+        except jsontext.JsonError as error:
+            return None, f"The answer is not JSON: {error}"
 
 
-def _as_object(schema: JsonObject) -> JsonObject:
-    """The schema of an object that has the value; definitions stay where references look for them."""
-    if _is_object(schema):
-        return schema
-    below = {name: value for name, value in schema.items() if name not in ("$defs", "definitions")}
-    kept = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
-    return {"type": "object", "properties": {_WRAPPED: below}, "required": [_WRAPPED], **kept}
+def _wish(call_id: str, name: str, given: object) -> Wish:
+    try:
+        return Wish(id=call_id, name=name, arguments=_arguments(given))
+    except jsontext.JsonError as error:
+        return Wish(id=call_id, name=name, problem=f"The arguments are not JSON: {error}")
 
 
-def _wire(schema: JsonObject) -> dict[str, Any]:
-    """The schema as the SDKs take it: they know no Decimal. Answers are checked against the schema itself."""
-    return cast("dict[str, Any]", json.loads(jsontext.dumps(schema), parse_float=_shortest))
+def _arguments(given: object) -> JsonValue:
+    """Raises `JsonError`."""
+    if isinstance(given, str):
+        return jsontext.loads(given) if given.strip() else {}
+    return {} if given is None else jsontext.clean(given)
 
 
-def _shortest(text: str) -> int | float:
-    number = Decimal(text)
-    return int(number) if number == number.to_integral_value() and abs(number) < 2**53 else float(text)
+def _written(event: "ModelResponseStreamEvent", handed_in: set[int]) -> str:
+    """The text that came with an event, of words or of a value that is handed in: `handed_in` are the places of such
+    values in the answer."""
+    from pydantic_ai import messages  # noqa: PLC0415 - as in load
 
-
-def _told(error: Exception) -> Exception:
-    """A failure as one of ours. Its sentence is ours, too, but for what the provider itself says."""
-    from pydantic_ai import exceptions as foreign  # noqa: PLC0415 - as in load
-
-    match error:
-        case foreign.ModelQuotaExceededError():
-            return ModelRefused(f"The account at the provider has no money or quota left.{_said(error)}")
-        case foreign.ModelHTTPError(status_code=429) | foreign.ModelRateLimitError():
-            return ModelBusy(f"The provider wants fewer requests (429).{_said(error)}", retry_after=_wait(error))
-        case foreign.ModelHTTPError(status_code=status) if status >= 500 or status in (408, 409):
-            sentence = f"The provider failed with status {status}.{_said(error)}"
-            return ModelUnavailable(sentence, retry_after=_wait(error))
-        case foreign.ModelHTTPError(status_code=status):
-            return ModelRefused(f"The provider refused the request with status {status}.{_said(error)}")
-        case foreign.ModelConnectionError() | foreign.ModelRequestTimeout():
-            return ModelUnavailable("The provider cannot be reached, or the connection to it broke.")
-        case foreign.ModelAPIError() if _is_of_the_connection(error):
-            return ModelUnavailable("The provider cannot be reached, or the connection to it broke.")
+    match event:
+        case messages.PartStartEvent(part=messages.TextPart(content=text)):
+            return text
+        case messages.PartDeltaEvent(delta=messages.TextPartDelta(content_delta=text)):
+            return text
+        case messages.PartStartEvent(index=index, part=messages.ToolCallPart(tool_name=wire.HAND_IN, args=given)):
+            handed_in.add(index)
+            return given if isinstance(given, str) else ""
+        case messages.PartDeltaEvent(index=index, delta=messages.ToolCallPartDelta(args_delta=str() as text)):
+            return text if index in handed_in else ""
         case _:
-            return ModelAnswerError(f"What the provider sent is no answer of a model ({type(error).__name__}).")
+            return ""
 
 
-def _wait(error: "ModelAPIError") -> float | None:
-    """The seconds that the provider asks to wait, where they are such."""
-    seconds = error.retry_after
-    return seconds if seconds is not None and 0 <= seconds < math.inf else None
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else jsontext.dumps(value)
 
 
-def _is_of_the_connection(error: Exception) -> bool:
-    return "Connection" in type(error.__cause__).__name__ or "Timeout" in type(error.__cause__).__name__
-
-
-def _said(error: object) -> str:
-    """The provider's own sentence, where it has one."""
-    body = cast("object", getattr(error, "body", None))
-    message = cast("object", cast("dict[object, object]", body).get("message")) if isinstance(body, dict) else None
-    return f" It says: {message[:300]}" if isinstance(message, str) and message else ""
+def _size(text: str) -> int:
+    """The most tokens of a text, with what is around it."""
+    return len(text.encode("utf-8", "surrogatepass")) + _AROUND

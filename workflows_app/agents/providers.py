@@ -29,7 +29,7 @@ _PLACES: Mapping[Kind, tuple[str, str]] = {
     Kind.OPENAI: ("https://api.openai.com/v1", "OPENAI_API_KEY"),
     Kind.ANTHROPIC: ("https://api.anthropic.com", "ANTHROPIC_API_KEY"),
 }
-_KEYS = ("kind", "base_url", "api_key_env", "api_key_secret", "model")
+_KEYS = ("kind", "base_url", "api_key_env", "api_key_secret", "model", "stream")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -42,7 +42,7 @@ class Provider:
     """Where models are asked, and whose key pays for it; without a key none is sent.
 
     The key is in the variable `api_key_env` of the environment, or is the secret `api_key_secret` of the workflow's
-    owner. `model` is what nodes mean by the model `default`.
+    owner. `model` is what nodes mean by the model `default`. With `stream` answers are read as they come.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Provider:
     api_key_env: str = ""
     api_key_secret: str = ""
     model: str = ""
+    stream: bool = True
 
 
 def providers_of(setting: object, default: str = "") -> Mapping[str, Provider]:
@@ -93,7 +94,9 @@ def _provider(name: str, entry: object) -> Provider:
     fields = cast("Mapping[object, object]", entry)
     if wrong := [key for key in fields if key not in _KEYS]:
         raise ProviderSettingError(f"The provider {said} has {wrong[0]!r}: it can have {listed(_KEYS, 'and')}.")
-    if wrong := [key for key, value in fields.items() if not isinstance(value, str)]:
+    if not isinstance(fields.get("stream", True), bool):
+        raise ProviderSettingError(f"The 'stream' of the provider {said} must be True or False.")
+    if wrong := [key for key, value in fields.items() if key != "stream" and not isinstance(value, str)]:
         raise ProviderSettingError(f"The {wrong[0]!r} of the provider {said} is no text.")
     texts = cast("Mapping[str, str]", fields)
     if texts.get("kind") not in list(Kind):
@@ -116,6 +119,7 @@ def _provider(name: str, entry: object) -> Provider:
         api_key_env="" if texts.get("api_key_secret") else texts.get("api_key_env", variable),
         api_key_secret=texts.get("api_key_secret", ""),
         model=texts.get("model", ""),
+        stream=fields.get("stream") is not False,
     )
 
 

@@ -1,8 +1,9 @@
 """The model of demos and of machines without a network: its answers are always the same, and say that it is none."""
 
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from workflows_app.agents.questions import Answer, Question
+from workflows_app.agents.questions import Answer, Question, Wish
 from workflows_app.dag.types import JsonObject, JsonValue
 
 MARK = "Scripted answer, no model was asked."
@@ -13,17 +14,28 @@ _DEPTH = 20
 
 
 class ScriptedTalk:
-    """Gives the prompt back as text, or the smallest value that the schema describes in plain words."""
+    """Gives the prompt back as text, or the smallest value that the schema describes in plain words.
+
+    It calls no tools: what it would make up for them means nothing.
+    """
+
+    # It is sent nothing.
+    size = 0
 
     def __init__(self, question: Question) -> None:
         self._question = question
 
-    async def ask(self, max_tokens: int | None) -> Answer:
+    async def ask(self, max_tokens: int | None, write: Callable[[str], None]) -> Answer:
         del max_tokens
         question = self._question
         if question.schema is None:
-            return Answer(value=f"{MARK} The prompt: {question.prompt[:_ECHO]}", model="scripted")
+            text = f"{MARK} The prompt: {question.prompt[:_ECHO]}"
+            write(text)
+            return Answer(value=text, model="scripted")
         return Answer(value=_example(question.schema, _DEPTH), model="scripted")
+
+    def reply(self, results: Sequence[tuple[Wish, JsonValue]]) -> None:
+        """It asks for nothing."""
 
     def correct(self, complaint: str) -> None:
         """It has no other answer."""

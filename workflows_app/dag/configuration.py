@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from workflows_app.dag.findings import Findings
 from workflows_app.dag.outline import EdgeOutline, NodeOutline, Outline
+from workflows_app.dag.plan import effect_of_agent
 from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.schema_syntax import defect
 from workflows_app.dag.types import Effect, NodeType, ToolInfo
@@ -81,8 +82,6 @@ def _check_retry(node: NodeOutline, effect: Effect | None, findings: Findings) -
 
 def _check_agent(node: NodeOutline, catalogue: Catalogue, findings: Findings) -> None:
     _check_output_schema(node, findings)
-    word = node.body.get("effect")
-    _check_retry(node, _EFFECTS.get(word) if isinstance(word, str) else None, findings)
     stated = [key for key in _INLINE if node.body.get(key) is not None]
     if node.body.get("agent") is not None:
         if stated:
@@ -95,11 +94,42 @@ def _check_agent(node: NodeOutline, catalogue: Catalogue, findings: Findings) ->
             f"{listed(map(quoted, missing), last='and')} {'is' if len(missing) == 1 else 'are'} missing."
         )
         findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, missing[0] if len(missing) == 1 else "agent"))
-    tools = node.body.get("tools")
-    if isinstance(tools, list):
-        for position, name in enumerate(tools):
-            if isinstance(name, str):
-                _check_tool_name(name, (*node.path, "tools", position), catalogue, findings)
+    _check_effect_of_agent(node, _check_offered(node, catalogue, findings), findings)
+
+
+def _check_offered(node: NodeOutline, catalogue: Catalogue, findings: Findings) -> Effect:
+    """The effect that the node has by the tools of its model."""
+    tools, seen = node.body.get("tools"), dict[str, Effect]()
+    for position, name in enumerate(tools if isinstance(tools, list) else []):
+        if not isinstance(name, str):
+            continue
+        path = (*node.path, "tools", position)
+        _check_tool_name(name, path, catalogue, findings)
+        if name in seen:
+            findings.add(ProblemCode.INVALID_CONFIG, f"The tool {quoted(name)} is named twice: name it once.", path)
+        elif (tool := catalogue.get(name)) is not None:
+            # What its model will give to it is not known.
+            seen[name] = tool.effect_of(None)
+            if not seen[name].is_repeatable and node.body.get("allow_effects") is not True:
+                message = (
+                    f"The effect of the tool {quoted(name)} is {seen[name]}, and a model would decide when it happens: "
+                    "say 'allow_effects: true' in the node where it may, or remove the tool."
+                )
+                findings.add(ProblemCode.INVALID_CONFIG, message, path)
+    return effect_of_agent(seen.values())
+
+
+def _check_effect_of_agent(node: NodeOutline, own: Effect, findings: Findings) -> None:
+    word, effect = node.body.get("effect"), own
+    if isinstance(word, str) and word in _EFFECTS:
+        effect = _EFFECTS[word]
+        if effect is Effect.CHECKABLE:
+            message = "Nobody can be asked what became of an agent: its effect can be none, idempotent or at_most_once."
+            findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "effect"))
+        elif effect_of_agent((effect, own)) is not effect:
+            message = f"The effect of this node is {own} by its tools, which is more than {effect}: remove 'effect'."
+            findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "effect"))
+    _check_retry(node, effect, findings)
 
 
 def _check_output_schema(node: NodeOutline, findings: Findings) -> None:

@@ -60,6 +60,24 @@ class Configured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     output_schema: dict[str, Any] | None = None
 
 
+class Offered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A tool that the model of an agent may call, as it was when the snapshot was made."""
+
+    name: str
+    effect: Effect = Effect.NONE
+    # Of a tool that was made on the site; code describes the others.
+    description: str = ""
+    configured: Configured | None = None
+
+
+def effect_of_agent(tools: Iterable[Effect]) -> Effect:
+    """What a repetition would do of an agent whose model may call tools with these effects."""
+    effects = set(tools)
+    if not all(effect.is_repeatable for effect in effects):
+        return Effect.AT_MOST_ONCE
+    return Effect.IDEMPOTENT if Effect.IDEMPOTENT in effects else Effect.NONE
+
+
 class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One node as the document states it. Fields that its type does not have are at their defaults.
 
@@ -92,6 +110,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     system: str = ""
     prompt: Any = None
     tools: tuple[str, ...] = ()
+    # `tools`, each as it was found.
+    offered: tuple[Offered, ...] = ()
     allow_effects: bool = False
     limits: dict[str, Any] | None = None
     # condition
@@ -179,7 +199,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 
     @cached_property
     def tools(self) -> frozenset[tuple[str, Effect]]:
-        """The registered tools that are called, each with the effect that its nodes state."""
+        """The registered tools that nodes call, each with the effect that they state."""
         return frozenset(
             (node.tool, node.effect) for node in self.nodes if node.type is NodeType.TOOL and node.configured is None
         )

@@ -1,30 +1,36 @@
-"""Agent nodes: ask a model, for text or for a value that fits the node's `output_schema`."""
+"""Agent nodes: ask a model, for text or for a value that fits the node's `output_schema`, and call tools for it."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import cast
 
 from workflows_app.agents import models, providers
-from workflows_app.agents.conversation import converse
+from workflows_app.agents.conversation import Conversation
+from workflows_app.agents.hiding import HidingCalls
 from workflows_app.agents.limits import limits_of
+from workflows_app.agents.prices import FREE, price_of
 from workflows_app.agents.providers import DEFAULT, Kind, Provider
-from workflows_app.agents.questions import Question, Usage
+from workflows_app.agents.questions import Question
+from workflows_app.agents.reservation import Terms
 from workflows_app.agents.scripted import ScriptedTalk
 from workflows_app.dag import jsontext, rendering
 from workflows_app.dag.types import JsonObject, JsonValue
 from workflows_app.dag.wording import listed, quoted
-from workflows_app.processors import inputs
+from workflows_app.processors import inputs, offered
 from workflows_app.processors.base import NodeCall, Prepared
 from workflows_app.processors.errors import NodeConfigurationError
+from workflows_app.processors.offered import OfferedTools
 from workflows_app.processors.tool import checked
-from workflows_app.tools.errors import NodeError
+from workflows_app.tools.errors import NodeError, NodeExecutionError
 from workflows_app.tools.masking import Mask
 
 
 class AgentProcessor:
     """Gives `{text}`, or the value that fits `output_schema`. On record as its input is what the model is asked.
 
-    What was used goes to the journal, also where the node fails.
+    Its model may call the tools that the node lists. What was asked and called is on record, also where it fails.
     """
 
     def pre_process(self, call: NodeCall) -> Prepared:
@@ -35,11 +41,7 @@ class AgentProcessor:
                 f"Node '{node.key}' names the agent {quoted(node.agent)}, and agents cannot be registered yet: "
                 + "state its 'provider' and 'model' in the node."
             )
-        if node.tools:
-            raise NodeConfigurationError(
-                f"Node '{node.key}' gives its model tools, which is not possible yet: remove 'tools', and call them in "
-                + "nodes of their own."
-            )
+        offered.check(node)
         system = _text(rendering.render(node.system, call.scope))
         given: JsonValue = None
         if node.inputs is not None:
@@ -50,13 +52,21 @@ class AgentProcessor:
         # What the node states besides its prompt is there to be read.
         parts += [] if given is None else [jsontext.dumps(given)]
         prompt = "\n\n".join(parts)
-        question = Question(system=system, prompt=prompt, schema=cast("JsonObject | None", node.output_schema))
+        question = Question(
+            system=system,
+            prompt=prompt,
+            schema=cast("JsonObject | None", node.output_schema),
+            tools=offered.described(node),
+        )
         return Prepared(input={"system": system, "prompt": prompt, "input": given}, arguments=question)
 
     async def process(self, call: NodeCall, prepared: Prepared) -> object:
         """Raises `NodeConfigurationError`, `NodeOutputError`, the errors of `agents.errors`."""
         provider = _provider(call)
-        key = "" if provider.kind is Kind.SCRIPTED else _key(provider, call)
+        terms, key = _terms(call, provider), "" if provider.kind is Kind.SCRIPTED else _key(provider, call)
+        calls = HidingCalls(call.calls, key) if key else call.calls
+        tools, question = OfferedTools(call, calls), cast(Question, prepared.arguments)
+        about = partial(Conversation, question=question, terms=terms, calls=calls, tools=tools)
         mask = Mask.of([key] if key else [])
         try:
             with ExitStack() as logging:
@@ -64,11 +74,19 @@ class AgentProcessor:
                     from workflows_app.tools.log_masking import in_use  # noqa: PLC0415 - only who has a key needs it
 
                     _ = logging.enter_context(in_use(mask))
-                value = await _asked(call, prepared, provider, key)
+                value = await _value(call, provider, key, question, about)
         except NodeError as error:
             # What a provider says may have the key that it was sent.
             error.args = tuple(mask.text(part) if isinstance(part, str) else part for part in error.args)
+            if tools.had_effect:
+                _mark(error)
             raise
+        except Exception as error:
+            if not tools.had_effect:
+                raise
+            failed = NodeExecutionError(mask.text(f"{type(error).__name__}: {error}"))
+            _mark(failed)
+            raise failed from None
         value = mask.value(jsontext.clean(value))
         return value if call.node.output_schema is not None else {"text": value}
 
@@ -121,26 +139,27 @@ def _key(provider: Provider, call: NodeCall) -> str:
     )
 
 
-async def _asked(call: NodeCall, prepared: Prepared, provider: Provider, key: str) -> JsonValue:
-    question, usage = cast(Question, prepared.arguments), Usage()
-    model, limits = _model(provider, call), limits_of(call.node.limits)
+def _terms(call: NodeCall, provider: Provider) -> Terms:
+    """Raises `NodeConfigurationError`."""
+    model = _model(provider, call)
+    price = FREE if provider.kind is Kind.SCRIPTED else price_of(provider.name, model)
+    terms = Terms(provider=provider.name, model=model, limits=limits_of(call.node.limits), price=price)
+    terms.check()
+    return terms
+
+
+async def _value(
+    call: NodeCall, provider: Provider, key: str, question: Question, about: Callable[..., Conversation]
+) -> JsonValue:
     if provider.kind is Kind.SCRIPTED:
         call.attempt.log("The model is scripted: no model is asked.", "warning", scripted=True)
-        return await converse(ScriptedTalk(question), question, limits, usage)
-    try:
-        await call.attempt.call_sync(models.load, provider.kind)
-        async with models.opened(provider, model, key, question) as talk:
-            return await converse(talk, question, limits, usage)
-    finally:
-        if usage.requests:
-            call.attempt.log(
-                f"Asked {model} of {provider.name}. Requests: {usage.requests}, tokens: {usage.tokens}.",
-                provider=provider.name,
-                model=model,
-                answered_by=[Mask.of([key]).text(name) if key else name for name in usage.models],
-                usage={
-                    "requests": usage.requests,
-                    "input_tokens": usage.input_tokens,
-                    "output_tokens": usage.output_tokens,
-                },
-            )
+        return await about(talk=ScriptedTalk(question)).converse()
+    await call.attempt.call_sync(models.load, provider.kind)
+    async with models.opened(provider, _model(provider, call), key, question) as talk:
+        return await about(talk=talk).converse()
+
+
+def _mark(error: NodeError) -> None:
+    """Say of an error that its conversation must not be had again from the beginning: tools have had their effect."""
+    error.outcome_unknown = True
+    error.args = (f"{error} By then its tools had changed something: see the calls of the node.", *error.args[1:])

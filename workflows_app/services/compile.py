@@ -6,9 +6,9 @@ from typing import cast
 
 from workflows_app.agents import providers
 from workflows_app.dag import jsontext
-from workflows_app.dag.plan import Plan
+from workflows_app.dag.plan import NodePlan, Offered, Plan, effect_of_agent
 from workflows_app.dag.templates import secrets_of
-from workflows_app.dag.types import JsonObject, NodeType
+from workflows_app.dag.types import Effect, JsonObject, NodeType
 from workflows_app.models import WorkflowVersion
 from workflows_app.services.toolbox import Toolbox
 
@@ -34,11 +34,36 @@ def _node(node: JsonObject, tools: Toolbox) -> Mapping[str, object]:
         if (configured := tools.configured(name)) is not None:
             stated["configured"] = configured
             secrets += [secret for secret in secrets_of(configured.configuration) if secret not in secrets]
-    elif (secret := _key_of(str(node.get("provider") or ""))) and secret not in secrets:
-        secrets.append(secret)
+    else:
+        _offer(stated, secrets, tools)
+        if (secret := _key_of(str(node.get("provider") or ""))) and secret not in secrets:
+            secrets.append(secret)
     if secrets:
         stated["secrets"] = secrets
     return stated
+
+
+def _offer(agent: dict[str, object], secrets: list[str], tools: Toolbox) -> None:
+    """State what an agent's model may call, the effect that the node has by it, and the secrets that it needs."""
+    offered = [_offered(name, tools) for name in cast("list[str]", agent.get("tools") or [])]
+    if not offered:
+        return
+    agent["offered"] = offered
+    stated = [Effect(word)] if (word := cast("str | None", agent.get("effect"))) else []
+    agent["effect"] = effect_of_agent([*stated, *(tool.effect for tool in offered)])
+    for tool in offered:
+        if tool.configured is not None:
+            secrets += [name for name in secrets_of(tool.configured.configuration) if name not in secrets]
+
+
+def _offered(name: str, tools: Toolbox) -> Offered:
+    return Offered(
+        name=name,
+        # What a model will give to it is not known.
+        effect=tools.effect_of(name, None),
+        description=tools.description(name),
+        configured=tools.configured(name),
+    )
 
 
 def _key_of(provider: str) -> str:
@@ -65,7 +90,19 @@ def agrees(plan: Plan, tools: Toolbox) -> bool:
             and jsontext.dumps_struct(tools.configured(name)) == jsontext.dumps_struct(configured)
             for (name, effect), configured in plan.configured.items()
         )
-        and all(not (secret := _key_of(node.provider)) or secret in node.secrets for node in plan.agents)
+        and all(_agent_agrees(node, tools) for node in plan.agents)
+    )
+
+
+def _agent_agrees(node: NodePlan, tools: Toolbox) -> bool:
+    return (
+        (not (secret := _key_of(node.provider)) or secret in node.secrets)
+        and tuple(tool.name for tool in node.offered) == node.tools
+        and all(
+            (tool.name in tools if tool.configured is None else tools.runs(tool.name))
+            and jsontext.dumps_struct(_offered(tool.name, tools)) == jsontext.dumps_struct(tool)
+            for tool in node.offered
+        )
     )
 
 

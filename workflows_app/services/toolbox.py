@@ -45,6 +45,10 @@ class Toolbox(Mapping[str, ToolInfo]):
         """What a plan has of a tool; None of a registered one. Raises `KeyError`."""
         return None if name in self._tools else configured_of(self.rows[name])
 
+    def description(self, name: str) -> str:
+        """What a tool of the site says of itself; nothing of a registered one. Raises `KeyError`."""
+        return "" if name in self._tools else self.rows[name].description
+
     def runs(self, name: str) -> bool:
         """Whether a tool of the site is there and switched on, and its kind is there."""
         row = self.rows.get(name)
