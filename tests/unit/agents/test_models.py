@@ -2,33 +2,26 @@
 
 import asyncio
 import gzip
+import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.http_server import Request, Server, plain, serving
+from tests.http_server import Connection, Request, plain, serving
 from tests.model_server import completion, fails, hands_in, one_by_one, says, sent
+from tests.recorded_calls import RecordedCalls
+from tests.unit.agents.conftest import KEY, Ask, Run
 from tests.unit.processors.conftest import Line, MakeCall
-from workflows_app.agents import models, providers
-from workflows_app.agents.errors import (
-    AgentLimitExceeded,
-    ModelAnswerError,
-    ModelBusy,
-    ModelRefused,
-    ModelUnavailable,
-)
-from workflows_app.agents.providers import providers_of
+from workflows_app.agents import transport
+from workflows_app.agents.calls import NOTHING, CallOutcome, Closing, Spent
+from workflows_app.agents.errors import ModelAnswerError, ModelBusy, ModelRefused, ModelUnavailable
 from workflows_app.dag.types import JsonObject, NodeType
-from workflows_app.processors.base import NodeCall
-from workflows_app.processors.errors import NodeConfigurationError, NodeOutputError, Permanent, Retryable
+from workflows_app.processors.errors import NodeConfigurationError, NodeOutputError, Retryable
 
-type Run = Callable[[NodeCall], Awaitable[object]]
-
-KEY = "sk-do-not-tell-4711"
 VERDICT: JsonObject = {
     "type": "object",
     "properties": {"price": {"type": "number", "minimum": Decimal("0.5")}, "side": {"enum": ["buy", "hold"]}},
@@ -36,40 +29,7 @@ VERDICT: JsonObject = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _imported() -> None:
-    """It takes seconds, which are no test's."""
-    models.load("openai")
-    models.load("anthropic")
-
-
-@pytest.fixture
-def know(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Make a server the provider `local`."""
-    monkeypatch.setenv("LOCAL_KEY", KEY)
-
-    def know_(server: Server, **more: str) -> None:
-        entry = {"kind": "openai", "base_url": f"{server.url}/v1", "api_key_env": "LOCAL_KEY", **more}
-        monkeypatch.setattr(providers, "current", lambda: providers_of({"local": entry}))
-
-    return know_
-
-
-@pytest.fixture
-def ask(call_of: MakeCall, run: Run, know: Callable[..., None]) -> Callable[..., Awaitable[tuple[object, Server]]]:
-    async def ask_(*answers: bytes, provider: dict[str, str] | None = None, **node: Any) -> tuple[object, Server]:
-        async with serving(one_by_one(*answers)) as server:
-            know(server, **(provider or {}))
-            fields = {"provider": "local", "model": "small", "prompt": "What now?", **node}
-            return await run(call_of(NodeType.AGENT, **fields)), server
-
-    return ask_
-
-
-type Ask = Callable[..., Awaitable[tuple[object, Server]]]
-
-
-async def test_a_model_answers_in_words_and_what_it_took_is_in_the_journal(ask: Ask, lines: list[Line]) -> None:
+async def test_a_model_answers_in_words_and_what_it_took_is_on_record(ask: Ask, calls: RecordedCalls) -> None:
     output, server = await ask(says("Hold."), system="Be short.")
     assert output == {"text": "Hold."}
     (request,) = server.requests
@@ -77,13 +37,15 @@ async def test_a_model_answers_in_words_and_what_it_took_is_in_the_journal(ask: 
     body = sent(request)
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert [message["content"] for message in body["messages"]] == ["Be short.", "What now?"]
-    assert body["model"] == "small"
-    level, message, data = lines[-1]
-    assert (level, message) == ("info", "Asked small of local. Requests: 1, tokens: 12.")
-    assert data == {
-        "provider": "local", "model": "small", "answered_by": ["small-2026"],
-        "usage": {"requests": 1, "input_tokens": 7, "output_tokens": 5},
-    }  # fmt: skip
+    assert (body["model"], body["stream"], body["stream_options"]) == ("small", True, {"include_usage": True})
+    assert "max_completion_tokens" not in body
+    (call,) = calls.made
+    assert (call.told, call.opening.provider) == (("model", "small", "succeeded"), "local")
+    assert call.end == Closing(
+        outcome=CallOutcome.SUCCEEDED,
+        result={"model": "small-2026", "answer": "Hold."},
+        spent=Spent(requests=1, input_tokens=7, output_tokens=5),
+    )
 
 
 async def test_nothing_is_sent_but_the_question_and_the_key(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,30 +113,10 @@ async def test_an_answer_that_does_not_fit_is_sent_back_with_what_is_wrong(ask: 
     assert last["content"].endswith("Answer again, with this put right.")
 
 
-async def test_after_the_last_retry_the_node_fails_with_what_is_wrong(ask: Ask, lines: list[Line]) -> None:
+async def test_after_the_last_retry_the_node_fails_with_what_is_wrong(ask: Ask, calls: RecordedCalls) -> None:
     with pytest.raises(NodeOutputError, match=r"None of the model's 2 answers .* At side: 'sell' is not one of"):
         await ask(hands_in('{"price": 1, "side": "sell"}'), output_schema=VERDICT, limits={"max_retries": 1})
-    data = lines[-1][2]
-    assert data is not None
-    assert data["usage"] == {"requests": 2, "input_tokens": 14, "output_tokens": 10}
-
-
-async def test_no_more_requests_are_made_than_the_node_allows(ask: Ask) -> None:
-    limits = {"max_requests": 2, "max_retries": 5}
-    with pytest.raises(AgentLimitExceeded, match="asked its model 2 times, which is its limit") as caught:
-        await ask(hands_in('{"price": 1, "side": "sell"}'), output_schema=VERDICT, limits=limits)
-    assert isinstance(caught.value, Permanent)
-
-
-async def test_tokens_are_bounded_before_and_after_an_answer(ask: Ask) -> None:
-    output, server = await ask(says("Hold."), limits={"max_tokens": 12})
-    assert output == {"text": "Hold."}
-    body = sent(server.requests[0])
-    assert body.get("max_completion_tokens", body.get("max_tokens")) == 12
-    with pytest.raises(AgentLimitExceeded, match="limit of the node is 11 tokens, and 12 were used"):
-        await ask(says("Hold."), limits={"max_tokens": 11})
-    with pytest.raises(AgentLimitExceeded, match="Raise 'max_tokens'"):
-        await ask(says("Hol", finish="length"), limits={"max_tokens": 100})
+    assert calls.spent == Spent(requests=2, input_tokens=14, output_tokens=10)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +137,7 @@ async def test_tokens_are_bounded_before_and_after_an_answer(ask: Ask) -> None:
     ],
 )  # fmt: skip
 async def test_each_failure_of_a_provider_has_a_class_that_retry_policies_know(
-    ask: Ask, lines: list[Line], answer: bytes, kind: type[Exception], sentence: str
+    ask: Ask, calls: RecordedCalls, answer: bytes, kind: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(kind) as caught:
         await ask(answer)
@@ -204,24 +146,28 @@ async def test_each_failure_of_a_provider_has_a_class_that_retry_policies_know(
     assert KEY not in str(caught.value)
     if isinstance(caught.value, ModelBusy):
         assert caught.value.retry_after == 7
-    data = lines[-1][2]
-    assert data is not None
-    assert data["usage"] == {"requests": 1, "input_tokens": 0, "output_tokens": 0}
+    (call,) = calls.made
+    assert call.told == ("model", "small", "failed")
+    assert call.end.error == {"code": caught.value.code, "message": str(caught.value), "type": kind.__name__}
+    # What may have been at work may have been paid for.
+    assert call.end.spent == (NOTHING if kind in (ModelBusy, ModelRefused) else call.reserved)
 
 
-async def test_a_provider_that_is_not_there_or_hangs_up_may_be_tried_again(
-    ask: Ask, call_of: MakeCall, run: Run, know: Callable[..., None]
-) -> None:
-    async def hang_up(_request: Request, connection: Any) -> None:
+async def test_a_provider_that_is_not_there_or_hangs_up_may_be_tried_again(ask: Ask, calls: RecordedCalls) -> None:
+    async def hang_up(_request: Request, connection: Connection) -> None:
         connection.abort()
 
-    async with serving(hang_up) as server:
-        know(server)
-        with pytest.raises(ModelUnavailable, match="cannot be reached") as caught:
-            await run(call_of(NodeType.AGENT, provider="local", model="small", prompt="?"))
+    with pytest.raises(ModelUnavailable, match="cannot be reached") as caught:
+        await ask(hang_up)
     assert isinstance(caught.value, Retryable)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
-        await run(call_of(NodeType.AGENT, provider="local", model="small", prompt="?"))
+        await ask(hang_up, provider={"base_url": url})
+    hung_up, refused = calls.made
+    # Of the first nobody knows what it used; the second was never sent.
+    assert (hung_up.end.outcome, hung_up.end.spent) == ("abandoned", hung_up.reserved)
+    assert (refused.end.outcome, refused.end.spent) == ("failed", NOTHING)
 
 
 @pytest.mark.parametrize("asked", ["-5", "nan", "inf", "soon", "1e999"])
@@ -240,7 +186,7 @@ async def test_an_answer_without_end_is_not_read_to_it(
             connection.write(b" " * 65536)
             await connection.drain()
 
-    monkeypatch.setattr(models, "ANSWER_BYTES", 1024**2)
+    monkeypatch.setattr(transport, "ANSWER_BYTES", 1024**2)
     async with serving(for_ever) as server:
         know(server)
         with pytest.raises((ModelAnswerError, ModelUnavailable)):
@@ -262,11 +208,16 @@ async def test_redirects_are_not_followed(ask: Ask) -> None:
     assert other.connections == 0
 
 
-async def test_what_comes_back_has_no_key_in_it(ask: Ask, lines: list[Line]) -> None:
-    assert (await ask(says(f"Your key is {KEY}.")))[0] == {"text": "Your key is ***."}
-    output, _ = await ask(hands_in(f'{{"a": ["{KEY}"]}}'), output_schema={"type": "object"})
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_comes_back_has_no_key_in_it(
+    ask: Ask, lines: list[Line], calls: RecordedCalls, stream: bool
+) -> None:
+    provider = {"stream": stream}
+    assert (await ask(says(f"Your key is {KEY}, yes."), provider=provider))[0] == {"text": "Your key is ***, yes."}
+    output, _ = await ask(hands_in(f'{{"a": ["{KEY}"]}}'), output_schema={"type": "object"}, provider=provider)
     assert output == {"a": ["***"]}
-    assert KEY not in repr(lines)
+    assert calls.made[0].text == ("Your key is ***, yes." if stream else "")
+    assert KEY not in repr(lines) + repr(calls)
 
 
 async def test_a_request_that_hangs_ends_at_its_own_limit_or_with_its_node_and_so_does_its_connection(
@@ -306,18 +257,47 @@ async def test_fifty_agents_ask_at_the_same_time(call_of: MakeCall, run: Run, kn
     assert server.ended == server.connections == 50
 
 
-async def test_anthropic_is_asked_in_its_own_way(ask: Ask) -> None:
-    answer = (
-        b'{"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "stop_reason": "end_turn", '
-        b'"stop_sequence": null, "content": [{"type": "text", "text": "Hold."}], '
-        b'"usage": {"input_tokens": 3, "output_tokens": 2}}'
-    )
-    output, server = await ask(plain(200, answer, content_type="application/json"), provider={"kind": "anthropic"})
+ANTHROPIC = (
+    b'{"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "stop_reason": "end_turn", '
+    b'"stop_sequence": null, "content": [{"type": "text", "text": "Hold."}], '
+    b'"usage": {"input_tokens": 3, "output_tokens": 2}}'
+)
+ANTHROPIC_EVENTS = b"""event: message_start
+data: {"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [], "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 1}}}
+
+event: content_block_start
+data: {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+
+event: content_block_delta
+data: {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hold."}}
+
+event: content_block_stop
+data: {"type": "content_block_stop", "index": 0}
+
+event: message_delta
+data: {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": 2}}
+
+event: message_stop
+data: {"type": "message_stop"}
+
+"""  # noqa: E501 - as they come
+
+
+@pytest.mark.parametrize(
+    ("answer", "stream"),
+    [
+        (plain(200, ANTHROPIC_EVENTS, content_type="text/event-stream"), True),
+        (plain(200, ANTHROPIC, content_type="application/json"), False),
+    ],
+)
+async def test_anthropic_is_asked_in_its_own_way(ask: Ask, calls: RecordedCalls, answer: bytes, stream: bool) -> None:
+    output, server = await ask(answer, provider={"kind": "anthropic", "stream": stream})
     assert output == {"text": "Hold."}
     (request,) = server.requests
     assert request.target == "/v1/v1/messages"
     assert request.headers["x-api-key"] == KEY
     assert "authorization" not in request.headers
+    assert calls.spent == Spent(requests=1, input_tokens=3, output_tokens=2)
 
 
 async def test_a_key_that_is_not_set_is_named(ask: Ask) -> None:
