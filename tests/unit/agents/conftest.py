@@ -1,5 +1,6 @@
 """The calls of processors, for the nodes that ask models: a provider `local`, and what an agent asked and called."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -57,6 +58,8 @@ def ask(call_of: MakeCall, run: Run, know: Callable[..., None], calls: RecordedC
             know(server, **(provider or {}))
             fields = {"provider": "local", "model": "small", "prompt": "What now?", **node}
             calls.caps = caps_of(limits_of(fields.get("limits")))
-            return await run(replace(call_of(NodeType.AGENT, **fields), calls=calls)), server
+            call = call_of(NodeType.AGENT, **fields)
+            attempt = replace(call.attempt, deadline=asyncio.get_running_loop().time() + 60)
+            return await run(replace(call, calls=calls, attempt=attempt)), server
 
     return ask_

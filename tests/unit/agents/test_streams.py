@@ -104,7 +104,7 @@ async def test_a_stream_that_ends_in_the_middle_may_be_asked_for_again_and_count
         await ending(connection, event(says(TEXT).events[1]))  # pyright: ignore[reportCallIssue]
 
     limits = {"max_output_tokens": 50, "timeout_seconds": Decimal(60 if ending is not _hang else 1)}
-    with pytest.raises(ModelUnavailable, match="broke|did not answer within") as caught:
+    with pytest.raises(ModelUnavailable, match=r"broke|did not answer within") as caught:
         await ask(answer, limits=limits)
     assert isinstance(caught.value, Retryable)
     (call,) = calls.made
