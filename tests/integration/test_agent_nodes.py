@@ -21,8 +21,10 @@ from tests.http_server import plain, serving_in_thread
 from tests.integration.conftest import document
 from tests.integration.runs import run_text
 from tests.integration.test_sink_contract import Events
-from tests.model_server import fails, hands_in, one_by_one, says, sent
-from workflows_app.checks import check_agent_providers
+from tests.model_server import fails, hands_in, one_by_one, says, sent, wishes
+from workflows_app.agents.limits import AgentLimits
+from workflows_app.agents.prices import FREE, price_of
+from workflows_app.checks import check_agent_prices, check_agent_providers
 from workflows_app.dag import jsontext, yamltext
 from workflows_app.services.compile import plan_of
 from workflows_app.services.secrets import NewSecret, set_secret
@@ -76,7 +78,7 @@ def dump():
     )
 
 
-def test_a_busy_provider_is_asked_again_and_each_try_is_in_the_journal(import_document, serve):
+def test_a_busy_provider_is_asked_again_and_what_is_sent_is_on_record(import_document, serve):
     served = serve(fails(429, "slow down", retry_after="0"), fails(500), says("Hold."))
     retry = {"max_retries": 3, "delay": 0, "retry_on": ["ModelBusy", "ModelUnavailable"]}
     result, server = run_served(served, import_document, retry=retry, system="You know ${{ input.symbol }}.")
@@ -84,7 +86,6 @@ def test_a_busy_provider_is_asked_again_and_each_try_is_in_the_journal(import_do
     assert result.node_results["a"].output_data == {"text": "Hold."}
     row = NodeExecution.objects.get(key="a")
     assert row.input == {"system": "You know AAPL.", "prompt": "What of AAPL?", "input": None}
-    assert [data["usage"]["input_tokens"] for _, _, data in journal()] == [0, 0, 7]
 
 
 def test_what_is_refused_is_not_asked_again(import_document, serve):
@@ -212,14 +213,12 @@ def test_fifty_agents_of_a_run_ask_at_the_same_time(import_document, serve):
         result = execute(import_document(made))
     assert (result.status, len(server.requests)) == ("completed", 50)
     assert result.node_results["total"].output_data == Decimal("55.00")
-    assert sum(journal(key)[0][2]["usage"]["input_tokens"] for key in keys) == 150
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
         ({"provider": "nowhere"}, "There is no provider 'nowhere' here: the settings know 'scripted' and 'default'."),
-        ({"tools": ["core.set"]}, "gives its model tools, which is not possible yet: remove 'tools'"),
     ],
 )
 def test_what_cannot_be_run_says_why(import_document, fields, sentence):
@@ -280,22 +279,39 @@ def test_the_demo_asks_a_real_service_where_one_variable_says_so(owner, settings
 PAGE = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
 
 
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
 def test_the_example_of_the_page_gives_what_the_page_says(owner):
-    (example,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (output,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    result = run_text(example, owner, {"headline": "Profits fall"})
+    result = run_text(EXAMPLES[0], owner, {"headline": "Profits fall"})
     assert jsontext.dumps(result.node_results["judge"].output_data) == jsontext.dumps(jsontext.loads(output))
-    assert yamltext.load(example).value["nodes"][1]["limits"].keys() <= set(
-        re.findall(r"^\| `(\w+)`", PAGE, re.MULTILINE)
-    )
 
 
-def test_the_providers_of_the_page_are_such(settings):
+def test_the_tools_of_the_page_are_called(owner, settings, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    asked = '{"symbol": "AAPL", "since": "2015-03-01"}'
+    with serving_in_thread(one_by_one(wishes(("market_prices", asked)), says("No."))) as server:
+        settings.PASTETRADER = {**settings.PASTETRADER, "AGENT_PROVIDER": f"openai:small@{server.url}/v1"}
+        result = run_text(EXAMPLES[1], owner)
+    assert result.node_results["analyst"].output_data == {"text": "No."}
+    assert "closes" in jsontext.loads(sent(server.requests[1])["messages"][-1]["content"])
+
+
+def test_the_page_has_all_limits_of_the_document():
+    known = set(re.findall(r"^\| `(\w+)`", PAGE.partition("## Limits")[2].partition("## Prices")[0], re.MULTILINE))
+    assert known == set(AgentLimits.__struct_fields__)
+    for example in EXAMPLES:
+        assert yamltext.load(example).value["nodes"][1]["limits"].keys() <= known
+
+
+def test_the_providers_and_prices_of_the_page_are_such(settings):
     (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     said = {}
     exec(code, said)  # noqa: S102 - the page's own example
     settings.PASTETRADER = said["PASTETRADER"]
-    assert check_agent_providers(None) == []
+    assert check_agent_providers(None) == check_agent_prices(None) == []
+    assert price_of("own", "small") == FREE
 
 
 def test_garbage_fails_its_node_alone(import_document, serve):

@@ -63,7 +63,7 @@ def _name(name: object) -> str:
 
 def _price(name: object, entry: object) -> Price:
     said = quoted(str(name))
-    prices = cast("Mapping[object, object]", entry) if isinstance(entry, Mapping) else {}
+    prices = cast("Mapping[object, object]", entry if isinstance(entry, Mapping) else {})
     if set(prices) != {"input", "output"}:
         raise PriceSettingError(f"The price of {said} is no mapping with 'input' and 'output'.")
     return Price(input=_amount(said, "input", prices["input"]), output=_amount(said, "output", prices["output"]))

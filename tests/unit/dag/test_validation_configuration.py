@@ -244,6 +244,49 @@ def test_the_tools_of_an_agent_must_exist_too():
     assert (problem.code, problem.field) == ("INVALID_CONFIG", "tools[1]")
 
 
+def agent(**more):
+    return with_node(type="agent", provider="p", model="m", **more)
+
+
+@pytest.mark.parametrize("name", ["mail.send", "http.request", "call.by_method"])
+def test_an_agent_may_have_tools_that_change_something_only_where_its_node_says_so(name):
+    problem = only(agent(tools=["core.set", name]))
+    assert (problem.code, problem.field) == ("INVALID_CONFIG", "tools[1]")
+    assert f"The effect of the tool '{name}' is at_most_once" in problem.message
+    assert "say 'allow_effects: true' in the node" in problem.message
+    assert codes(agent(tools=["core.set", name], allow_effects=False)) == ["INVALID_CONFIG"]
+    assert codes(agent(tools=["core.set", name], allow_effects=True)) == []
+
+
+def test_an_agent_names_each_tool_once():
+    problem = only(agent(tools=["core.set", "market.rsi", "core.set"]))
+    assert (problem.code, problem.field) == ("INVALID_CONFIG", "tools[2]")
+    assert "is named twice" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"tools": ["core.set"], "effect": "none"}, []),
+        ({"tools": ["core.set"], "effect": "at_most_once"}, []),
+        ({"effect": "idempotent"}, []),
+        ({"effect": "checkable"}, [("INVALID_CONFIG", "effect")]),
+        ({"tools": ["once.only"], "effect": "none"}, [("INVALID_CONFIG", "effect")]),
+        ({"tools": ["once.only"], "effect": "idempotent"}, []),
+        ({"tools": ["once.only"], "effect": "at_most_once"}, []),
+        ({"tools": ["mail.send"], "allow_effects": True, "effect": "idempotent"}, [("INVALID_CONFIG", "effect")]),
+        (
+            {"tools": ["mail.send"], "allow_effects": True, "retry": {"max_retries": 1}},
+            [("RETRY_OF_AT_MOST_ONCE", "retry.max_retries")],
+        ),
+        ({"tools": ["once.only"], "retry": {"max_retries": 1}}, []),
+    ],
+)
+def test_the_effect_of_an_agent_is_that_of_its_tools_or_more(more, expected):
+    catalogue = {**CATALOGUE, "once.only": tool("once.only", Effect.IDEMPOTENT)}
+    assert [(problem.code, problem.field) for problem in validate(agent(**more), catalogue)] == expected
+
+
 def test_a_tool_that_is_switched_off_cannot_be_used():
     assert only(with_node(type="tool", tool="old.one")).code == "INACTIVE_TOOL"
 
