@@ -21,7 +21,7 @@ from workflows_app.services.errors import InvalidDefinition
 from workflows_app.services.publish import publish
 from workflows_app.services.secrets import NewSecret, set_secret
 from workflows_app.services.toolbox import Toolbox
-from workflows_app.services.tools import Recipe, ToolEdit
+from workflows_app.services.tools import Recipe
 from workflows_app.tools import ToolContext
 from workflows_app.tools.registry import registry, tool
 
@@ -162,11 +162,13 @@ def test_a_snapshot_is_made_anew_where_a_tool_of_an_agent_has_changed(orders, im
     assert node.secrets == ("ACCOUNT",)
     assert [one.configured is None for one in node.offered] == [True, False]
     assert publish(workflow) == before
-    row = tool_services.change(ToolEdit(tool=row, user=root, version=None), {"configuration": {"account": "1.50"}})
+    row.configuration = {"account": "1.50"}
+    row.save()
     after = publish(workflow)
     assert after != before
     assert plan_of(after).nodes[1].offered[1].configured.configuration == {"account": "1.50"}
-    row = tool_services.change(ToolEdit(tool=row, user=root, version=None), {"is_active": False})
+    row.is_active = False
+    row.save()
     with pytest.raises(InvalidDefinition, match="is switched off"):
         publish(workflow)
 
