@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from workflows_app.dag import jsontext
+from workflows_app.dag.plan import effect_of_agent
 from workflows_app.dag.problems import errors_of
+from workflows_app.dag.types import NodeType
 from workflows_app.models import AuditEntry, Workflow
 from workflows_app.services.compile import compile_document
 from workflows_app.services.documents import Source, document_of, problems_of
@@ -16,7 +18,7 @@ from workflows_app.services.toolbox import Toolbox
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from workflows_app.dag.types import JsonObject, JsonValue
+    from workflows_app.dag.types import Effect, JsonObject, JsonValue
 
 # The newest of them.
 VERSIONS_SHOWN = 200
@@ -57,7 +59,7 @@ def content_of(workflow: Workflow, version: Version) -> JsonObject:
             return document
         text = compile_document(document, tools).to_json()
     content = cast("JsonObject", jsontext.loads(text))
-    nodes = [_without(node, "configured", "secrets") for node in cast("list[JsonObject]", content["nodes"])]
+    nodes = [_without(node, "configured", "offered", "secrets") for node in cast("list[JsonObject]", content["nodes"])]
     return {**content, "nodes": cast("JsonValue", nodes)}
 
 
@@ -69,12 +71,17 @@ def document_from(workflow: Workflow, version: Version) -> JsonObject:
 
 
 def _as_written(node: JsonObject, tools: Toolbox) -> JsonObject:
+    own = _own_effect(node, tools)
+    return _without(node, "effect") if own is not None and node.get("effect") == own else node
+
+
+def _own_effect(node: JsonObject, tools: Toolbox) -> Effect | None:
+    """The effect that a node has by its tools where it states none; None where there are none."""
+    if node["type"] == NodeType.AGENT:
+        offered = cast("list[str]", node.get("tools") or [])
+        return effect_of_agent(tools.effect_of(name, None) for name in offered if name in tools)
     name = node.get("tool")
-    if not isinstance(name, str) or name not in tools:
-        return node
-    if node.get("effect") != tools.effect_of(name, node.get("inputs")):
-        return node
-    return _without(node, "effect")
+    return tools.effect_of(name, node.get("inputs")) if isinstance(name, str) and name in tools else None
 
 
 def _without(node: JsonObject, *keys: str) -> JsonObject:

@@ -12,8 +12,11 @@ from tests.http_server import serving_in_thread
 from tests.integration.conftest import document, source_of
 from tests.model_server import fails, hands_in, one_by_one, says, sent, wishes
 from workflows_app.checks import check_agent_prices
+from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Offered
 from workflows_app.dag.types import Effect
+from workflows_app.history import Version, content_of, document_from
+from workflows_app.models import WorkflowVersion
 from workflows_app.services import tools as tool_services
 from workflows_app.services.compile import agrees, compile_document, plan_of
 from workflows_app.services.documents import checked
@@ -171,6 +174,18 @@ def test_a_snapshot_is_made_anew_where_a_tool_of_an_agent_has_changed(orders, im
     row.save()
     with pytest.raises(InvalidDefinition, match="is switched off"):
         publish(workflow)
+
+
+def test_the_versions_of_a_workflow_show_no_configuration_and_can_be_restored(orders, import_document, root):
+    make(root, configuration={"account": "not-for-everybody"})
+    workflow = import_document(trader(tools=["test.news", "site.order"], allow_effects=True))
+    version = Version(key=str(publish(workflow).pk), number=1)
+    assert "not-for-everybody" in plan_of(WorkflowVersion.objects.get()).to_json()
+    assert content_of(workflow, version)["nodes"][1]["effect"] == "at_most_once"
+    for shown in (content_of(workflow, version), document_from(workflow, version)):
+        assert "not-for-everybody" not in jsontext.dumps(shown)
+    restored = document_from(workflow, version)["nodes"][1]
+    assert restored == {"key": "a", **trader(tools=["test.news", "site.order"], allow_effects=True)["nodes"][1]}
 
 
 def test_a_registered_tool_that_changes_its_effect_is_checked_again(orders, import_document):

@@ -71,7 +71,7 @@ class Conversation:
             raise
         finally:
             self.calls.end(begun.number, closing)
-        if answer.cut and allowed is not None:
+        if answer.cut:
             self._check_cut(allowed)
             return None
         return answer
@@ -84,10 +84,14 @@ class Conversation:
         except TimeoutError:
             raise ModelUnavailable(f"The model did not answer within {stated} s.") from None
 
-    def _check_cut(self, allowed: int) -> None:
+    def _check_cut(self, allowed: int | None) -> None:
         """Let an answer be asked for again that broke off for want of tokens, where there may be more of them."""
-        most = self.terms.most_output
-        if allowed >= most:
+        if allowed is None:
+            raise AgentLimitExceeded(
+                "The answer of the model broke off at what its provider allows where nothing is said. State "
+                + "'max_output_tokens' in the limits of the node, or ask for less."
+            )
+        if allowed >= self.terms.most_output:
             raise AgentLimitExceeded(
                 f"The answer of the model broke off at {allowed} tokens, which is all that it may have. Raise "
                 + "'max_output_tokens' in the limits of the node, or ask for less."

@@ -170,6 +170,11 @@ async def test_an_answer_that_breaks_off_at_its_limit_fails_the_node(ask: Ask, c
     assert len(calls.made) == 1
 
 
+async def test_an_answer_that_breaks_off_where_nothing_is_said_is_not_taken_for_whole(ask: Ask) -> None:
+    with pytest.raises(AgentLimitExceeded, match="State 'max_output_tokens'"):
+        await ask(says("Hol", finish="length"))
+
+
 async def test_an_answer_that_breaks_off_earlier_is_asked_for_again_with_more(ask: Ask, calls: RecordedCalls) -> None:
     # It may have 4096; of 1000 there is less.
     cut = says("Hol", finish="length", tokens=(7, 5))
