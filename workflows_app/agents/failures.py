@@ -68,6 +68,11 @@ def _wait(error: "ModelAPIError") -> float | None:
 
 def _said(error: object) -> str:
     """The provider's own sentence, where it has one."""
-    body = cast("object", getattr(error, "body", None))
-    message = cast("object", cast("dict[object, object]", body).get("message")) if isinstance(body, dict) else None
+    message = _field(error, "body")
+    for key in ("error", "message") if isinstance(_field(message, "error"), dict) else ("message",):
+        message = _field(message, key)
     return f" It says: {message[:300]}" if isinstance(message, str) and message else ""
+
+
+def _field(value: object, key: str) -> object:
+    return cast("dict[object, object]", value).get(key) if isinstance(value, dict) else getattr(value, key, None)

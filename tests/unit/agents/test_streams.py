@@ -1,12 +1,13 @@
 """Answers that come piece by piece, and what may happen in the middle of one."""
 
 import asyncio
+import json
 from decimal import Decimal
-from typing import override
+from typing import Any, override
 
 import pytest
 
-from tests.http_server import Connection, Request
+from tests.http_server import Connection, Request, plain
 from tests.model_server import Said, begin_stream, event, hands_in, says, sent, wishes
 from tests.recorded_calls import RecordedCalls
 from tests.unit.agents.conftest import KEY, Ask
@@ -181,3 +182,57 @@ async def test_usage_that_a_provider_leaves_out_counts_as_reserved(
         requests=1, input_tokens=call.reserved.input_tokens, output_tokens=call.end.spent.output_tokens
     )
     assert "all that was reserved counts" in str(call.end.result)
+
+
+def anthropic_event(kind: str, **data: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
+
+
+def anthropic_wish(name: str, *pieces: str) -> bytes:
+    """Anthropic's way to want a tool, as a stream."""
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": []}
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    block = {"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": {}}
+    deltas = [
+        anthropic_event("content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": piece})
+        for piece in pieces
+    ]
+    return b"".join(
+        (
+            anthropic_event("message_start", message={**head, "stop_reason": None, "usage": usage}),
+            anthropic_event("content_block_start", index=0, content_block=block),
+            *deltas,
+            anthropic_event("content_block_stop", index=0),
+            anthropic_event("message_delta", delta={"stop_reason": "tool_use"}, usage={"output_tokens": 2}),
+            anthropic_event("message_stop"),
+        )
+    )
+
+
+async def test_anthropics_streams_have_tools_and_all_digits_too(ask: Ask, calls: WatchedCalls) -> None:
+    answers = anthropic_wish("order", '{"shares"', ": 1}"), anthropic_wish("answer", '{"price": 1.10', "000}")
+    output, server = await ask(
+        *(plain(200, answer, content_type="text/event-stream") for answer in answers),
+        provider={"kind": "anthropic"},
+        output_schema={"type": "object"},
+    )
+    assert repr(output) == "{'price': Decimal('1.10000')}"
+    assert [call.opening.name for call in calls.made] == ["small", "order", "small"]
+    assert calls.made[1].opening.arguments == {"shares": 1}
+    assert calls.made[2].text == '{"price": 1.10000}'
+    (told,) = sent(server.requests[1])["messages"][-1]["content"]
+    assert (told["type"], told["tool_use_id"]) == ("tool_result", "toolu_order")
+
+
+async def test_anthropics_stream_that_breaks_off_is_no_answer(ask: Ask, calls: WatchedCalls) -> None:
+    whole = anthropic_wish("answer", '{"price": 1.10', "000}")
+    cut = whole[: whole.index(b"event: message_delta")]
+    failure = anthropic_event("error", error={"type": "overloaded_error", "message": "too many"})
+    for answer, sentence in ((cut, "broke off before its end"), (cut + failure, "too many")):
+        with pytest.raises(ModelUnavailable, match=sentence):
+            await ask(
+                plain(200, answer, content_type="text/event-stream"),
+                provider={"kind": "anthropic"},
+                output_schema={"type": "object"},
+            )
+    assert all(call.end.spent == call.reserved for call in calls.made)
