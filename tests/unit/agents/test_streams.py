@@ -104,7 +104,7 @@ async def test_a_stream_that_ends_in_the_middle_may_be_asked_for_again_and_count
         begin_stream(connection)
         await ending(connection, event(says(TEXT).events[1]))  # pyright: ignore[reportCallIssue]
 
-    limits = {"max_output_tokens": 50, "timeout_seconds": Decimal(60 if ending is not _hang else 1)}
+    limits = {"max_output_tokens": 50, "timeout_seconds": Decimal("0.2" if ending is _hang else 60)}
     with pytest.raises(ModelUnavailable, match=r"broke|did not answer within") as caught:
         await ask(answer, limits=limits)
     assert isinstance(caught.value, Retryable)
