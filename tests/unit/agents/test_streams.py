@@ -71,7 +71,7 @@ async def test_what_is_said_to_tools_is_not_passed_on_as_text(ask: Ask, calls: W
 async def test_a_key_that_comes_in_pieces_is_held_back(
     ask: Ask, calls: WatchedCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = f"{TEXT * 20} {KEY}{KEY} and {KEY}. {TEXT}"
+    text = f"{TEXT * 20} {KEY}, {KEY} and {KEY}. {TEXT}"
     _ = await ask(says(text))
     assert calls.made[0].text == text.replace(KEY, "***")
     assert calls.made[0].writes > 5
