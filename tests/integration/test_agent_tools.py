@@ -17,6 +17,7 @@ from workflows_app.dag.plan import Offered
 from workflows_app.dag.types import Effect
 from workflows_app.history import Version, content_of, document_from
 from workflows_app.models import WorkflowVersion
+from workflows_app.processors import offered
 from workflows_app.services import tools as tool_services
 from workflows_app.services.compile import agrees, compile_document, plan_of
 from workflows_app.services.documents import checked
@@ -135,6 +136,15 @@ def test_a_plan_states_the_effect_of_each_tool_and_that_of_the_node(orders, fiel
 def make(root, **more):
     fields = {"name": "site.order", "kind": "test.order", "configuration": {"account": "${{ secrets.ACCOUNT }}"}}
     return tool_services.create(Recipe(**{**fields, "input_schema": None, "description": "Orders.", **more}), root)
+
+
+def test_a_tool_of_the_site_that_only_reads_needs_no_leave(root):
+    make(root, name="site.page", kind="http.request", configuration={"method": "GET", "url": "${{ input.url }}"})
+    node = plan(tools=["site.page"]).nodes[1]
+    assert (node.effect, node.offered[0].effect) == (Effect.NONE, Effect.NONE)
+    offered.check(node)
+    with pytest.raises(InvalidDefinition, match="allow_effects"):
+        _ = plan(tools=["http.request"])
 
 
 @pytest.fixture
