@@ -29,10 +29,11 @@ STATUS: dict[type[Exception], int] = {
     definitions.NameTaken: 409,
     definitions.SecretNotFound: 404,
     definitions.SecretNameTaken: 409,
-    definitions.ToolNameTaken: 409,
-    definitions.ToolConflict: 409,
-    definitions.ToolPermission: 403,
+    definitions.SiteNameTaken: 409,
+    definitions.SiteConflict: 409,
+    definitions.SitePermission: 403,
     definitions.RegisteredTool: 409,
+    definitions.AgentNotFound: 404,
     definitions.Throttled: 429,
     runs.RunError: 409,
     runs.ExecutionNotFound: 404,
@@ -98,7 +99,7 @@ def _errors_of(error: Exception) -> list[FieldError]:
     match error:
         case definitions.InvalidDefinition():
             return [found.as_json() for found in errors_of(error.problems)]
-        case definitions.InvalidTool():
+        case definitions.InvalidSitePart():
             return [{"code": error.code, "message": one.message, "field": one.field} for one in error.mistakes]
         case runs.InvalidInput():
             return [{"code": error.code, "message": sentence, "field": field} for field, sentence in error.problems]

@@ -1,17 +1,26 @@
-"""The tools as every interface shows them: those that are registered, and those of the site that a user may see."""
+"""Tools and agents as every interface shows them: what is registered, and what of the site a user may see."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workflows_app.models.configured_tool import CHANGE
-from workflows_app.services.errors import RegisteredTool
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
+from workflows_app.dag import jsontext
+from workflows_app.dag.agents import is_agent_name
+from workflows_app.dag.types import NodeType
+from workflows_app.models import Agent, Node, Workflow
+from workflows_app.models.pages import Page, page_of
+from workflows_app.services.errors import AgentNotFound, RegisteredTool
 from workflows_app.services.toolbox import Toolbox, toolbox_for, visible_names
 from workflows_app.tools.registry import registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from django.db.models import QuerySet
 
     from workflows_app.dag.types import ToolInfo
     from workflows_app.models import ConfiguredTool
@@ -78,10 +87,70 @@ def tool_json(entry: Entry, user: Account) -> dict[str, Any]:
         "is_active": info.active,
         "input_schema": info.input_schema,
         "output_schema": info.output_schema,
-        "configuration": row.configuration if row is not None and user.has_perm(CHANGE) else None,
+        "configuration": row.configuration if row is not None and user.has_perm(row.permission("change")) else None,
         "version": None if row is None else row.version,
     }
 
 
 def tools_json(user: Account) -> Sequence[dict[str, Any]]:
     return [tool_json(entry, user) for entry in entries_for(user)]
+
+
+def agents_for(user: Account) -> QuerySet[Agent]:
+    """All agents that exist for a user, by name."""
+    return Agent.objects.visible_to(user).select_related("created_by").order_by("name")
+
+
+def agents_page(user: Account, limit: int, cursor: str | None) -> Page[Agent]:
+    """By name. Raises `InvalidCursor`."""
+    return page_of(agents_for(user), ("name",), limit, cursor)
+
+
+def agent_for(user: Account, name: str) -> Agent:
+    """Raises `AgentNotFound`, also for one that is switched off where the user may not change it."""
+    # What cannot be a name is not asked for: not every database takes every text.
+    found = agents_for(user).filter(name=name).first() if is_agent_name(name) else None
+    if found is None:
+        raise AgentNotFound(name)
+    return found
+
+
+def agent_json(agent: Agent) -> dict[str, Any]:
+    """An agent as the API shows it."""
+    return {
+        "name": agent.name,
+        "owner": None if agent.created_by is None else agent.created_by.get_username(),
+        "description": agent.description,
+        "provider": agent.provider,
+        "model": agent.model,
+        "system": agent.system,
+        "tools": agent.tools,
+        "allow_effects": agent.allow_effects,
+        "output_schema": agent.output_schema,
+        "limits": agent.limits,
+        "is_active": agent.is_active,
+        "version": agent.version,
+        "created_at": agent.created_at,
+        "updated_at": agent.updated_at,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """The workflows that name an agent: those that a user may see, and how many there are besides."""
+
+    workflows: Sequence[Workflow]
+    others: int
+
+
+def uses_of(agent: Agent, user: Account) -> Uses:
+    """By name. Reads every node that asks a model."""
+    named = f'"agent":{jsontext.dumps(agent.name)}'
+    nodes = Node.objects.annotate(text=Cast("definition", TextField())).filter(
+        type=NodeType.AGENT, text__contains=named
+    )
+    definitions = nodes.values_list("workflow", "definition")
+    # The text may stand elsewhere in a node.
+    found = {workflow for workflow, definition in definitions if definition.get("agent") == agent.name}
+    seen = list(Workflow.objects.visible_to(user).filter(pk__in=found).select_related("owner").order_by("name", "pk"))
+    return Uses(workflows=seen, others=len(found) - len(seen))

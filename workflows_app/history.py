@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from workflows_app.dag import jsontext
+from workflows_app.dag.agents import GIVEN, collapsed
 from workflows_app.dag.plan import effect_of_agent
 from workflows_app.dag.problems import errors_of
 from workflows_app.dag.types import NodeType
@@ -48,8 +49,14 @@ def versions_of(workflow: Workflow) -> Sequence[Version]:
 def content_of(workflow: Workflow, version: Version) -> JsonObject:
     """What a version says, with every default left out and the effect of every tool stated.
 
-    Without what its tools of the site were configured with, which is not for everybody who reads a workflow.
+    With all that its agents of the site gave, and without what its tools of the site were configured with, which is
+    not for everybody who reads a workflow.
     """
+    return _content(workflow, version, GIVEN)
+
+
+def _content(workflow: Workflow, version: Version, *more: str) -> JsonObject:
+    """`content_of` but for these keys of its nodes."""
     if version.key != PRESENT:
         text = workflow.versions.values_list("plan", flat=True).get(pk=version.key)
     else:
@@ -59,14 +66,18 @@ def content_of(workflow: Workflow, version: Version) -> JsonObject:
             return document
         text = compile_document(document, tools).to_json()
     content = cast("JsonObject", jsontext.loads(text))
-    nodes = [_without(node, "configured", "offered", "secrets") for node in cast("list[JsonObject]", content["nodes"])]
+    hidden = ("configured", "offered", "secrets", *more)
+    nodes = [_without(node, *hidden) for node in cast("list[JsonObject]", content["nodes"])]
     return {**content, "nodes": cast("JsonValue", nodes)}
 
 
 def document_from(workflow: Workflow, version: Version) -> JsonObject:
-    """A document that says what a version says: without the effects that its tools have by themselves."""
-    content, tools = content_of(workflow, version), Toolbox()
-    nodes = [_as_written(node, tools) for node in cast("list[JsonObject]", content["nodes"])]
+    """A document that says what a version says: without the effects that its tools have by themselves.
+
+    It names its agents of the site: a version that is restored gets them as they are.
+    """
+    content, tools = _content(workflow, version), Toolbox()
+    nodes = [collapsed(_as_written(node, tools)) for node in cast("list[JsonObject]", content["nodes"])]
     return {**content, "nodes": cast("JsonValue", nodes)}
 
 

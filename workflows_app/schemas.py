@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr, WithJsonSchema
 
 from workflows_app.models.access import Role
 from workflows_app.rest.shapes import Given, Shown
@@ -122,6 +122,70 @@ class CredentialShown(Shown):
 
 class CredentialPage(Shown):
     items: list[CredentialShown]
+    next: str | None
+
+
+_AGENT: dict[str, Any] = {
+    "name": "analyst",
+    "description": "Judges shares",
+    "provider": "default",
+    "model": "default",
+    "system": "You judge shares by what you are given.",
+    "tools": ["market.rsi"],
+    "output_schema": {"type": "object", "properties": {"mood": {"enum": ["neutral", "good", "bad"]}}},
+    "limits": {"max_requests": 5},
+}
+_NullableObject = WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}]})
+
+
+class AgentGiven(Given):
+    """An agent of the site: what a node of type agent states, under a name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_AGENT]})
+
+    name: Annotated[str, Field(max_length=100)]
+    description: str = ""
+    provider: Annotated[str, Field(max_length=100)]
+    model: Annotated[str, Field(max_length=200)]
+    system: str = ""
+    tools: list[str] = []
+    allow_effects: bool = False
+    output_schema: Annotated[dict[str, Any] | None, _NullableObject] = None
+    limits: Annotated[dict[str, Any] | None, _NullableObject] = None
+    is_active: bool = True
+
+
+class AgentChange(AgentGiven):
+    """Only what is to change."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": False}]})
+
+    name: Annotated[str, Field(max_length=100)] = ""
+    provider: Annotated[str, Field(max_length=100)] = ""
+    model: Annotated[str, Field(max_length=200)] = ""
+
+
+class AgentShown(Shown):
+    """`owner` is who made it; its `version` is the ETag."""
+
+    name: str
+    owner: str | None
+    description: str
+    provider: str
+    model: str
+    system: str
+    tools: list[str]
+    allow_effects: bool
+    output_schema: dict[str, Any] | None
+    limits: dict[str, Any] | None
+    is_active: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class AgentPage(Shown):
+    items: list[AgentShown]
     next: str | None
 
 

@@ -17,7 +17,8 @@ from workflows_app.rest.auth import READ, RUN, WRITE, caller
 from workflows_app.rest.shapes import Refusal
 from workflows_app.rest.versions import required_version, state_version
 from workflows_app.services import tools
-from workflows_app.services.tools import Recipe, ToolEdit
+from workflows_app.services.site import Edit
+from workflows_app.services.tools import Recipe
 
 router = Router(tags=["tools"])
 
@@ -82,8 +83,8 @@ def _changed(
     return _shown(request, response, tools.change(_edit(request, tool, if_match), fields))
 
 
-def _edit(request: HttpRequest, tool: ConfiguredTool, if_match: str | None) -> ToolEdit:
-    return ToolEdit(tool=tool, user=caller(request).user, version=required_version(if_match))
+def _edit(request: HttpRequest, tool: ConfiguredTool, if_match: str | None) -> Edit[ConfiguredTool]:
+    return Edit(row=tool, user=caller(request).user, version=required_version(if_match))
 
 
 def _shown(request: HttpRequest, response: HttpResponse, tool: ConfiguredTool) -> Any:

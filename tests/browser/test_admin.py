@@ -13,6 +13,7 @@ pytestmark = pytest.mark.timeout(180)
 ADMIN = "/admin/"
 WORKFLOWS = "/admin/workflows_app/workflow/"
 EXECUTIONS = "/admin/executions_app/workflowexecution/"
+AGENTS = "/admin/workflows_app/agent/"
 TOOLS = "/admin/workflows_app/configuredtool/"
 LOOKS = {
     "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
@@ -20,6 +21,28 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
     "korean": {"viewport": {"width": 1280, "height": 900}, "locale": "ko-KR"},
 }
+
+
+def agent_of(site):
+    """The name of an agent of the site, which is made once; workflows name it."""
+    if not site.api("GET", "/agents")["items"]:
+        schema = {"type": "object", "properties": {"mood": {"enum": ["neutral", "good", "bad"]}}, "required": ["mood"]}
+        fields = {
+            "name": "analyst",
+            "description": "Judges shares by what it is given.",
+            "provider": "default",
+            "model": "default",
+            "system": "You judge shares by what you are given, and by nothing else.",
+            "tools": ["market.prices", "market.rsi"],
+            "output_schema": schema,
+            "limits": {"max_requests": 5, "max_tokens": 4000},
+        }
+        _ = site.api("POST", "/agents", json=fields)
+        node = {"key": "judge", "type": "agent", "agent": "analyst"}
+        trigger = {"key": "start", "type": "trigger"}
+        edges = [{"from": "start", "to": "judge"}]
+        _ = site.api("POST", "/workflows", json={"name": "moods", "nodes": [trigger, node], "edges": edges})
+    return "analyst"
 
 
 def pages_of(site, execution):
@@ -42,6 +65,9 @@ def pages_of(site, execution):
         "tools": TOOLS,
         "tool": f"{TOOLS}tool/market.rsi/",
         "new tool": f"{TOOLS}add/",
+        "agents": AGENTS,
+        "agent": f"{AGENTS}agent/{agent_of(site)}/",
+        "new agent": f"{AGENTS}add/",
         "system": f"{EXECUTIONS}system/",
         "tokens": "/admin/workflows_app/apitoken/",
         "new token": "/admin/workflows_app/apitoken/add/",

@@ -24,6 +24,8 @@ from workflows_app.models import Workflow, WorkflowShare
 from workflows_app.models.access import EVERYTHING
 from workflows_app.models.token import Scope
 from workflows_app.models.workflow import WorkflowManager
+from workflows_app.services.agents import AgentRecipe
+from workflows_app.services.agents import create as create_agent
 from workflows_app.services.secrets import NewSecret, create_secret
 from workflows_app.services.tools import Recipe
 from workflows_app.services.tools import create as create_tool
@@ -33,6 +35,7 @@ from workflows_app.tools import tool
 pytestmark = pytest.mark.django_db
 
 TOOL = {"name": "site.nothing", "kind": "test.nothing", "effect": "none"}
+AGENT = {"name": "site.nothing", "provider": "scripted", "model": "default"}
 NODE = {"key": "n", "type": "adapter", "output": 1}
 ROLES = ("viewer", "operator", "editor")
 
@@ -103,6 +106,11 @@ TABLE: dict[str, Row] = {
     "PATCH /tools/{name}": Row(200, "write", {"description": "x"}, owned=False, if_match=True, privileged=True),
     "DELETE /tools/{name}": Row(204, "write", owned=False, if_match=True, privileged=True),
     "POST /tools/{name}/test": Row(200, "run", {"inputs": {}}, owned=False),
+    "GET /agents": Row(200, "read", owned=False),
+    "POST /agents": Row(201, "write", {**AGENT, "name": "other"}, owned=False, privileged=True),
+    "GET /agents/{name}": Row(200, "read", owned=False),
+    "PATCH /agents/{name}": Row(200, "write", {"description": "x"}, owned=False, if_match=True, privileged=True),
+    "DELETE /agents/{name}": Row(204, "write", owned=False, if_match=True, privileged=True),
     "GET /credentials": Row(200, "read", owned=False),
     "POST /credentials": Row(201, "write", {"name": "another", "value": "k3y-of-the-other"}, owned=False),
     "PUT /credentials/{credential}": Row(200, "write", {"value": "k3y-of-the-next"}, private=True),
@@ -156,6 +164,9 @@ def world(owner, tools):
     browser = Client(enforce_csrf_checks=False)
     browser.force_login(owner)
     programs["session"] = Program(client=browser)
+    # It has the tool's name.
+    root = get_user_model().objects.get(username="root")
+    assert create_agent(AgentRecipe(**AGENT), root).name == TOOL["name"]
     execution = start(StartRequest(target=workflow, input={})).execution
     names = {
         "workflow": str(workflow.pk),
@@ -164,7 +175,7 @@ def world(owner, tools):
         "key": "a",
         "edge_id": str(workflow.edges.order_by("order")[0].pk),
         "credential": create_secret(NewSecret(name="broker", value="k3y-of-the-broker"), owner).name,
-        "name": create_tool(Recipe(**TOOL, configuration={}), get_user_model().objects.get(username="root")).name,
+        "name": create_tool(Recipe(**TOOL, configuration={}), root).name,
     }
     return programs, names
 

@@ -23,7 +23,8 @@ from workflows_app.services import tools as tool_services
 from workflows_app.services.errors import InvalidDefinition, InvalidTool, ToolConflict, ToolNameTaken, ToolPermission
 from workflows_app.services.publish import publish
 from workflows_app.services.secrets import NewSecret, create_secret
-from workflows_app.services.tools import Recipe, ToolEdit
+from workflows_app.services.site import Edit, Shelf
+from workflows_app.services.tools import Recipe
 from workflows_app.tools import ToolContext, tool
 from workflows_app.tools.masking import Mask
 
@@ -59,8 +60,8 @@ def make(root: Any, **more: Any) -> ConfiguredTool:
     return tool_services.create(Recipe(**{**fields, **more}), root)
 
 
-def edit(row: ConfiguredTool, user: Any, version: int | None = None) -> ToolEdit:
-    return ToolEdit(tool=row, user=user, version=version)
+def edit(row: ConfiguredTool, user: Any, version: int | None = None) -> Edit[ConfiguredTool]:
+    return Edit(row=row, user=user, version=version)
 
 
 def calling(inputs: Any = None, **more: Any) -> dict[str, Any]:
@@ -307,7 +308,7 @@ def test_making_one_takes_the_permission_and_all_of_it_is_audited(order, root, o
 
 def test_without_the_check_of_the_permission_anybody_makes_tools(order, owner, monkeypatch):
     """The control."""
-    monkeypatch.setattr(tool_services, "_demand", lambda *_: None)
+    monkeypatch.setattr(Shelf, "demand", lambda *_: None)
     assert make(owner).pk
 
 

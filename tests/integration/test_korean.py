@@ -21,13 +21,14 @@ from tests.integration.admin import WORKFLOWS, page_of
 from tests.integration.conftest import document
 from tests.integration.staff import LIST, browser, staff, superuser
 from workflows_app.dag import jsontext
-from workflows_app.models import AuditEntry, ConfiguredTool, WorkflowShare
+from workflows_app.models import Agent, AuditEntry, ConfiguredTool, WorkflowShare
 from workflows_app.models.access import Role
 from workflows_app.services.errors import Forbidden
 from workflows_app.templatetags.pastetrader import duration
 from workflows_app.tools.registry import registry
 from workflows_app.wording import REASON_WORDS
 
+AGENTS = "/admin/workflows_app/agent/"
 TOOLS = "/admin/workflows_app/configuredtool/"
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,14 +37,15 @@ KNOWN = frozenset(
     """PasteTrader Django API YAML yaml yml JSON json MiB KB MB ID ms zip UTC Enter Shift Esc lease symbol AAPL
     SECRET_KEY SECRET_KEY_FALLBACKS input_schema list_executions
     number string integer boolean array null description debug info warning error tool version full
-    SQLite PostgreSQL InMemoryChannelLayer none idempotent at_most_once checkable""".split()
+    SQLite PostgreSQL InMemoryChannelLayer none idempotent at_most_once checkable
+    scripted default analyst max_requests""".split()
 )
 WORD = re.compile(r"[A-Za-z_]{2,}")
 # What a test called something; an id or the end of one; a token or the beginning of one; a deed of the audit; the name
 # of a registered tool, or of one in an example; an expression.
 NAMED = re.compile(
-    r"\b(?:core|crm|http|market|shell)\.\w+|\$\{\{.*?\}\}|"
-    r"\bzz[\w.-]*|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8}\b|\bpt_[\w-]+|\btool\.tried\b"
+    r"\b(?:core|crm|http|market|shell)\.\w+|\$\{\{.*?\}\}|\btool\.tried\b|\bagent\.\w+|"
+    r"\bzz[\w.-]*|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8}\b|\bpt_[\w-]+"
 )
 READ_ALOUD = ("title", "aria-label", "placeholder", "alt", "label", "data-on", "data-off", "data-one", "data-many")
 # Code, and what the engine wrote into the journal when it happened.
@@ -274,6 +276,27 @@ def test_the_pages_of_tools(root, built_in_tools):
     _ = read(client, f"{TOOLS}{row.pk}/delete/", post="yes")
 
 
+def test_the_pages_of_agents(root, flow, built_in_tools, import_document):
+    client = korean(root)
+    assert "아직 에이전트가 없습니다" in read(client, AGENTS)
+    schema = {"properties": {"zzn": {"type": "integer", "description": "zzabout"}}}
+    fields = {"name": "zz.agent", "provider": "scripted", "model": "default", "is_active": "on"}
+    _ = read(client, f"{AGENTS}add/")
+    made = read(client, f"{AGENTS}add/", **fields, output_schema=jsontext.dumps(schema), tools=["core.set"])
+    assert "만든 사람" in made
+    _ = import_document(document("zzt>zza", zza={"type": "agent", "agent": "zz.agent"}, name="zz-asks"))
+    assert "zz-asks" in read(client, f"{AGENTS}agent/zz.agent/")
+    assert "볼 수 없는 워크플로 1개" in read(korean(staff("zzeve")), f"{AGENTS}agent/zz.agent/")
+    assert "에이전트가 없습니다" in read(client, f"{AGENTS}?q=zznothing")
+    change = f"{AGENTS}{Agent.objects.get().pk}/change/"
+    _ = read(client, change)
+    assert "다시 조회한 다음" in read(client, change, **fields, read_version=7)
+    _ = read(client, change, **fields, allow_effects="on", tools=["core.set"], read_version=1)
+    registry._tools.pop("core.set")
+    assert "이대로는 실행할 수 없습니다" in read(client, f"{AGENTS}agent/zz.agent/")
+    _ = read(client, change.replace("change", "delete"), post="yes")
+
+
 def test_the_pages_of_executions(root, flow, runs):
     client = korean(root)
     for query in ("", "?status=failed&since=7d&mine=1&label=zz", "?since=zz&status=zz", "?status=cancelled"):
@@ -315,6 +338,7 @@ def test_the_pages_of_tokens_and_of_the_audit(root, flow):
         "credential": "secret.set secret.read secret.deleted",
         "user": "login login.failed logout",
         "tool": "tool.tried",
+        "agent": "agent.created agent.changed agent.deleted",
     }
     for kind, verbs in deeds.items():
         for verb in verbs.split():

@@ -11,7 +11,8 @@ from tests.integration.admin import browser_of
 from tests.integration.staff import browser, staff, superuser, text_of, told
 from workflows_app.models import AuditEntry, ConfiguredTool
 from workflows_app.services import tools as tool_services
-from workflows_app.services.tools import Recipe, ToolEdit
+from workflows_app.services.site import Edit
+from workflows_app.services.tools import Recipe
 from workflows_app.tools import ToolContext, tool
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,7 +69,7 @@ def test_a_tool_that_is_switched_off_and_a_configuration_are_for_those_who_may_c
         assert response.status_code == 200
         assert b"for-few" not in response.content
     assert b"for-few" in browser(root).get(f"{LIST}{row.pk}/change/").content
-    tool_services.change(ToolEdit(tool=row, user=root, version=None), {"is_active": False})
+    tool_services.change(Edit(row=row, user=root, version=None), {"is_active": False})
     assert "site.set" not in text_of(eve.get(LIST))
     assert eve.get(entry("site.set")).status_code == 404
     assert "inactive" in text_of(browser(root).get(LIST))
@@ -265,7 +266,7 @@ def test_fields_that_a_form_does_not_have_change_nothing(calls):
 def test_a_change_that_was_made_for_another_version_is_refused_and_told(calls):
     root = superuser()
     row = make(root, name="site.pay", kind="test.pay", configuration={})
-    tool_services.change(ToolEdit(tool=row, user=root, version=None), {"description": "theirs"})
+    tool_services.change(Edit(row=row, user=root, version=None), {"description": "theirs"})
     client, page = browser(root), f"{LIST}{row.pk}/change/"
     stale = client.post(page, filled(read_version=1, input_schema=""))
     assert "its version is 2 now" in text_of(stale)

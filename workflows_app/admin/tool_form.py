@@ -1,60 +1,23 @@
-"""The form of a tool of the site. It reads text into JSON values; whether they are a tool, the service says."""
+"""The form of a tool of the site."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, override
+from typing import Any, override
 
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from workflows_app.admin.site_form import SiteForm, ValueField
 from workflows_app.admin.words import EFFECT_WORDS
-from workflows_app.dag import jsontext, yamltext
 from workflows_app.dag.types import Effect
 from workflows_app.models import ConfiguredTool
-from workflows_app.services.documents import submitted
-from workflows_app.services.errors import InvalidDefinition, ToolConflict
+from workflows_app.services.errors import ToolConflict
 from workflows_app.services.tools import Recipe, mistakes_of
 from workflows_app.tools.registry import registry
 
-if TYPE_CHECKING:
-    _Form = forms.ModelForm[ConfiguredTool]
-else:
-    _Form = forms.ModelForm
 
-_AREA: dict[str, Any] = {"class": "pt-code", "spellcheck": "false", "wrap": "off"}
-
-
-class ValueField(forms.CharField):
-    """A JSON value as YAML or JSON, with all digits; None where it is empty."""
-
-    def __init__(self, *, rows: int, is_yaml: bool, **options: Any) -> None:
-        super().__init__(strip=False, required=False, widget=forms.Textarea(attrs={**_AREA, "rows": rows}), **options)
-        self._is_yaml = is_yaml
-
-    @override
-    def prepare_value(self, value: Any) -> Any:
-        """What is typed stays as it is while it is wrong."""
-        if value is None or isinstance(value, str):
-            return value
-        return yamltext.dump(value) if self._is_yaml and value else jsontext.pretty(value)
-
-    @override
-    def to_python(self, value: Any) -> Any:
-        text = cast("str", value or "")
-        if not text.strip():
-            return None
-        try:
-            return submitted(text).document
-        except InvalidDefinition as error:
-            raise forms.ValidationError([problem.message for problem in error.problems]) from error
-
-    @override
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return True
-
-
-class ToolForm(_Form):
+class ToolForm(SiteForm[ConfiguredTool]):
     kind = forms.ChoiceField(label=gettext_lazy("Kind"), help_text=gettext_lazy("The registered tool that it calls."))
     configuration = ValueField(
         rows=12,
@@ -85,8 +48,8 @@ class ToolForm(_Form):
         empty_value=None,
         help_text=gettext_lazy("What a repetition would do outside; the kind allows only some."),
     )
-    # The one that the form was filled in for.
-    read_version = forms.IntegerField(label="", required=False, widget=forms.HiddenInput)
+
+    conflict = ToolConflict
 
     class Meta:
         model = ConfiguredTool
@@ -115,8 +78,6 @@ class ToolForm(_Form):
             ("", _("that of its kind")),
             *((str(effect), f"{effect}: {EFFECT_WORDS[effect]}") for effect in Effect),
         ]
-        if not self.instance._state.adding:
-            self.initial["read_version"] = self.instance.version
 
     def recipe(self) -> Recipe:
         """What was filled in; of a form whose fields could be read."""
@@ -125,7 +86,7 @@ class ToolForm(_Form):
             name=chosen["name"],
             kind=chosen["kind"],
             description=chosen["description"].replace("\r\n", "\n"),
-            configuration=chosen["configuration"] or {},
+            configuration={} if chosen["configuration"] is None else chosen["configuration"],
             input_schema=chosen["input_schema"],
             output_schema=chosen["output_schema"],
             effect=chosen["effect"],
@@ -134,15 +95,10 @@ class ToolForm(_Form):
 
     @override
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        row = self.instance
-        if not row._state.adding and cleaned.get("read_version") != row.version:
-            self.add_error(None, str(ToolConflict(row.version)))
-        if self.errors:
-            return cleaned
-        if cleaned["configuration"] is None:
+        cleaned = super().clean()
+        if not self.errors:
+            self.tell(mistakes_of(self.recipe()))
+        if cleaned.get("configuration") is None:
+            # No column is without one.
             cleaned["configuration"] = {}
-        for mistake in mistakes_of(self.recipe()):
-            field, _dot, place = mistake.field.partition(".")
-            self.add_error(field, f"{place}: {mistake.message}" if place else mistake.message)
         return cleaned

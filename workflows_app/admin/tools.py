@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, override
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponseRedirect
+from django.http import Http404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
-from workflows_app.admin.base import AuditedAdmin
 from workflows_app.admin.frame import user_of
+from workflows_app.admin.site import SiteAdmin
 from workflows_app.admin.tool_form import ToolForm
 from workflows_app.admin.words import EFFECT_WORDS
 from workflows_app.catalogue import entries_for, entry_for
@@ -22,9 +22,6 @@ from workflows_app.dag.configured import example_of
 from workflows_app.dag.parameters import Parameter, parameters_of, type_of
 from workflows_app.models import ConfiguredTool
 from workflows_app.services import tools
-from workflows_app.services.audit import acting_from, address_of
-from workflows_app.services.errors import ToolConflict, ToolNameTaken
-from workflows_app.services.tools import ToolEdit
 from workflows_app.tools.errors import UnknownTool
 
 if TYPE_CHECKING:
@@ -70,8 +67,11 @@ def rows_of(parameters: Sequence[Parameter]) -> list[Row]:
 
 
 @admin.register(ConfiguredTool)
-class ToolAdmin(AuditedAdmin[ConfiguredTool]):
-    """Everybody of the staff sees what there is; to change it takes the permission of the model."""
+class ToolAdmin(SiteAdmin[ConfiguredTool]):
+    """The catalogue has registered tools, too."""
+
+    shelf = tools.SHELF
+    entry = ENTRY
 
     form = ToolForm
     change_form_template = "workflows_app/tool/form.html"
@@ -80,14 +80,6 @@ class ToolAdmin(AuditedAdmin[ConfiguredTool]):
     def get_urls(self) -> list[URLPattern]:
         entry = path("tool/<str:name>/", self.page(self.entry_view), name="workflows_app_configuredtool_entry")
         return [entry, *super().get_urls()]
-
-    @override
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return user_of(request).is_staff
-
-    @override
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return user_of(request).is_staff
 
     @override
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -100,7 +92,7 @@ class ToolAdmin(AuditedAdmin[ConfiguredTool]):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": _("Tools"),
-            "entries": [(one, _url_of(one.name), str(EFFECT_WORDS[one.info.effect])) for one in shown],
+            "entries": [(one, self.url_of(one.name), str(EFFECT_WORDS[one.info.effect])) for one in shown],
             "count": len(every),
             "wanted": wanted,
             "may_add": self.has_add_permission(request),
@@ -125,7 +117,7 @@ class ToolAdmin(AuditedAdmin[ConfiguredTool]):
             "opts": self.opts,
             "title": entry.name,
             "entry": entry,
-            "kind_url": None if entry.kind is None or info.missing_kind else _url_of(entry.kind),
+            "kind_url": None if entry.kind is None or info.missing_kind else self.url_of(entry.kind),
             "effect": EFFECT_WORDS[info.effect],
             "effects": ", ".join(sorted(info.effects - {info.effect})),
             "inputs": rows_of(parameters_of(info.input_schema)),
@@ -141,70 +133,3 @@ class ToolAdmin(AuditedAdmin[ConfiguredTool]):
         return TemplateResponse(request, self.entry_template, context)
 
     entry_template = "workflows_app/tool/entry.html"
-
-    @override
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is not None and not self.has_change_permission(request, row):
-            # Its configuration is for those who may change it.
-            return HttpResponseRedirect(_url_of(row.name))
-        shown: dict[str, Any] = {"entry_url": None if row is None else _url_of(row.name), **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, shown)
-
-    @override
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except (ToolConflict, ToolNameTaken) as error:
-            # Somebody else was faster than the check of the form.
-            self.message_user(request, str(error), messages.ERROR)
-            return HttpResponseRedirect(request.path)
-
-    @override
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        with acting_from(address_of(request)):
-            return super().delete_view(request, object_id, extra_context)
-
-    @override
-    def save_model(self, request: HttpRequest, obj: ConfiguredTool, form: Any, change: bool) -> None:
-        recipe = form.recipe()
-        if change:
-            edit = ToolEdit(tool=obj, user=user_of(request), version=form.cleaned_data["read_version"])
-            saved = tools.change(edit, asdict(recipe))
-        else:
-            saved = tools.create(recipe, user_of(request))
-        obj.pk, obj.version = saved.pk, saved.version
-
-    @override
-    def delete_model(self, request: HttpRequest, obj: ConfiguredTool) -> None:
-        tools.delete(ToolEdit(tool=obj, user=user_of(request), version=None))
-
-    @override
-    def response_post_save_add(self, request: HttpRequest, obj: ConfiguredTool) -> HttpResponseRedirect:
-        return HttpResponseRedirect(_url_of(obj.name))
-
-    @override
-    def response_post_save_change(self, request: HttpRequest, obj: ConfiguredTool) -> HttpResponseRedirect:
-        return HttpResponseRedirect(_url_of(obj.name))
-
-    @override
-    def log_addition(self, request: Any, obj: Any, message: Any) -> Any:
-        """The audit has it, as all that is done here."""
-
-    @override
-    def log_change(self, request: Any, obj: Any, message: Any) -> Any:
-        pass
-
-    @override
-    def log_deletions(self, request: Any, queryset: Any) -> Any:
-        pass
-
-    @override
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        raise Http404(_("The audit has the history of tools."))
-
-
-def _url_of(name: str) -> str:
-    return reverse(ENTRY, args=[name])

@@ -103,6 +103,9 @@ _DEED_WORDS: dict[str, Promise] = {
     "tool.created": _("made a tool"),
     "tool.changed": _("changed a tool"),
     "tool.deleted": _("deleted a tool"),
+    "agent.created": _("made an agent"),
+    "agent.changed": _("changed an agent"),
+    "agent.deleted": _("deleted an agent"),
     "token.created": _("made a token"),
     "token.revoked": _("revoked a token"),
     "secret.set": _("set a secret"),
@@ -121,6 +124,7 @@ _OBJECT_WORDS: dict[str, Promise] = {
     "credential": _("secret"),
     "tool": _("tool"),
     "configuredtool": _("tool"),
+    "agent": _("agent"),
     "user": _("user"),
 }
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from workflows_app.dag.agents import AgentInfo
 from workflows_app.dag.findings import Findings
 from workflows_app.dag.outline import NodeOutline, Outline
 from workflows_app.dag.problems import ProblemCode
@@ -16,15 +18,22 @@ from workflows_app.dag.wording import Path, listed, quoted, shown
 _TEXT = frozenset({"text"})
 
 
+class Schemas(NamedTuple):
+    """Who says what nodes take and give: the tools and the agents that they name."""
+
+    tools: Mapping[str, ToolInfo]
+    agents: Mapping[str, AgentInfo]
+
+
 def check_compatibility(
-    outline: Outline, catalogue: Mapping[str, ToolInfo], templates: Templates, uses: list[Use], findings: Findings
+    outline: Outline, schemas: Schemas, templates: Templates, uses: list[Use], findings: Findings
 ) -> None:
     """Report certain mismatches only: whatever a schema leaves open is taken to fit."""
-    outputs = _Outputs(outline, catalogue)
+    outputs = _Outputs(outline, schemas)
     for use in uses:
         if use.reference.path[0] == "nodes" and not use.reference.guarded:
             _check_fields(use, outputs, findings)
-    inputs = _Inputs(catalogue, outputs, templates, findings)
+    inputs = _Inputs(schemas.tools, outputs, templates, findings)
     for node in outline.nodes:
         if node.type is NodeType.TOOL:
             inputs.check(node)
@@ -50,11 +59,11 @@ def _check_fields(use: Use, outputs: "_Outputs", findings: Findings) -> None:
 class _Outputs:
     """The schemas of the outputs of nodes, as far as they are known before a run."""
 
-    __slots__ = ("_catalogue", "_outline", "_readers")
+    __slots__ = ("_outline", "_readers", "_schemas")
 
-    def __init__(self, outline: Outline, catalogue: Mapping[str, ToolInfo]) -> None:
+    def __init__(self, outline: Outline, schemas: Schemas) -> None:
         self._outline = outline
-        self._catalogue = catalogue
+        self._schemas = schemas
         self._readers: dict[str, SchemaReader] = {}
 
     def of(self, key: str) -> SchemaReader:
@@ -76,8 +85,13 @@ class _Outputs:
             return _schema_of(inputs) if isinstance(inputs, dict) else True
         if isinstance(own, dict) and node.type in (NodeType.TOOL, NodeType.AGENT):
             return own
-        name = node.body.get("tool")
-        tool = self._catalogue.get(name) if node.type is NodeType.TOOL and isinstance(name, str) else None
+        name = node.body.get("agent" if node.type is NodeType.AGENT else "tool")
+        if not isinstance(name, str) or node.type not in (NodeType.TOOL, NodeType.AGENT):
+            return True
+        if node.type is NodeType.AGENT:
+            agent = self._schemas.agents.get(name)
+            return agent.gives.get("output_schema", True) if agent else True
+        tool = self._schemas.tools.get(name)
         return tool.output_schema if tool else True
 
 

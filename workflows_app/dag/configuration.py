@@ -1,23 +1,25 @@
 """Checks what the shape of a document cannot say: tools, agents, effects, schemas and the rules of edges."""
 
 from collections.abc import Mapping
+from typing import cast
 
+from workflows_app.dag.agents import DESCRIBING, AgentInfo
 from workflows_app.dag.findings import Findings
 from workflows_app.dag.outline import EdgeOutline, NodeOutline, Outline
 from workflows_app.dag.plan import effect_of_agent
 from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.schema_syntax import defect
-from workflows_app.dag.types import Effect, NodeType, ToolInfo
+from workflows_app.dag.types import Effect, JsonValue, NodeType, ToolInfo
 from workflows_app.dag.wording import Path, listed, quoted, shortened
 
 type Catalogue = Mapping[str, ToolInfo]
+# The agents of the site by name; None: nobody knows them, and no name is looked up.
+type Agents = Mapping[str, AgentInfo] | None
 
 _EFFECTS = {str(word): word for word in Effect}
-# What describes an agent in its node, instead of the name of a registered one.
-_INLINE = ("provider", "model", "system", "prompt", "tools", "limits")
 
 
-def check_configuration(outline: Outline, catalogue: Catalogue, findings: Findings) -> None:
+def check_configuration(outline: Outline, catalogue: Catalogue, agents: Agents, findings: Findings) -> None:
     """Report every node and edge that is well-formed but cannot be run as it is set up."""
     schema = outline.document.get("input_schema")
     if isinstance(schema, dict) and (phrase := defect(schema)) is not None:
@@ -27,7 +29,7 @@ def check_configuration(outline: Outline, catalogue: Catalogue, findings: Findin
         if node.type is NodeType.TOOL:
             _check_tool(node, catalogue, findings)
         elif node.type is NodeType.AGENT:
-            _check_agent(node, catalogue, findings)
+            _check_agent(node, catalogue, agents, findings)
     _check_edges(outline, findings)
 
 
@@ -80,21 +82,22 @@ def _check_retry(node: NodeOutline, effect: Effect | None, findings: Findings) -
         findings.add(ProblemCode.RETRY_OF_AT_MOST_ONCE, message, (*node.path, "retry", "max_retries"))
 
 
-def _check_agent(node: NodeOutline, catalogue: Catalogue, findings: Findings) -> None:
+def _check_agent(node: NodeOutline, catalogue: Catalogue, agents: Agents, findings: Findings) -> None:
     _check_output_schema(node, findings)
-    stated = [key for key in _INLINE if node.body.get(key) is not None]
-    if node.body.get("agent") is not None:
-        if stated:
-            described = listed(map(quoted, stated), last="and")
-            message = f"'agent' names a registered agent, and {described} would describe another one: keep either."
-            findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "agent"))
+    name, agent = node.body.get("agent"), None
+    if name is not None:
+        agent = _check_named_agent(node, name, agents, findings)
     elif missing := [key for key in ("provider", "model") if node.body.get(key) is None]:
         message = (
             f"An agent node needs the name of an 'agent', or a 'provider' and a 'model': "
             f"{listed(map(quoted, missing), last='and')} {'is' if len(missing) == 1 else 'are'} missing."
         )
         findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, missing[0] if len(missing) == 1 else "agent"))
-    _check_effect_of_agent(node, _check_offered(node, catalogue, findings), findings)
+    own = _check_offered(node, catalogue, findings)
+    if agent is not None:
+        given = cast("list[str]", agent.gives.get("tools", []))
+        own = effect_of_agent(catalogue[tool].effect_of(None) for tool in given if tool in catalogue)
+    _check_effect_of_agent(node, own, findings)
 
 
 def _check_offered(node: NodeOutline, catalogue: Catalogue, findings: Findings) -> Effect:
@@ -130,6 +133,28 @@ def _check_effect_of_agent(node: NodeOutline, own: Effect, findings: Findings) -
             message = f"The effect of this node is {own} by its tools, which is more than {effect}: remove 'effect'."
             findings.add(ProblemCode.INVALID_CONFIG, message, (*node.path, "effect"))
     _check_retry(node, effect, findings)
+
+
+def _check_named_agent(node: NodeOutline, name: JsonValue, agents: Agents, findings: Findings) -> AgentInfo | None:
+    """The agent, where there is one."""
+    path = (*node.path, "agent")
+    if stated := [key for key in DESCRIBING if node.body.get(key) is not None]:
+        described = listed(map(quoted, stated), last="and")
+        message = f"'agent' names an agent of the site, and {described} would describe another one: keep either."
+        findings.add(ProblemCode.INVALID_CONFIG, message, path)
+    if agents is None or not isinstance(name, str) or not name:
+        return None
+    if (agent := agents.get(name)) is None:
+        hint = findings.spelling.hint(name, [one for one, known in agents.items() if known.active])
+        message = f"There is no agent with the name {quoted(name)}.{hint or ' Correct the name or make the agent.'}"
+        findings.add(ProblemCode.INVALID_CONFIG, message, path)
+    elif not agent.active:
+        message = f"The agent {quoted(name)} is switched off: switch it on or name another one."
+        findings.add(ProblemCode.INVALID_CONFIG, message, path)
+    else:
+        for mistake in agent.mistakes():
+            findings.add(ProblemCode.INVALID_CONFIG, f"The agent {quoted(name)} cannot run. {mistake}", path)
+    return agent
 
 
 def _check_output_schema(node: NodeOutline, findings: Findings) -> None:

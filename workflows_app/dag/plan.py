@@ -103,8 +103,9 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     configured: Configured | None = None
     # The secrets that its expressions name.
     secrets: tuple[str, ...] = ()
-    # agent
+    # agent; `from_agent` are the keys that the agent of the site with the name `agent` gave.
     agent: str = ""
+    from_agent: tuple[str, ...] = ()
     provider: str = ""
     model: str = ""
     system: str = ""

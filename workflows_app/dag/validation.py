@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import NamedTuple, cast
 
 from workflows_app.dag import jsontext
-from workflows_app.dag.compatibility import check_compatibility
+from workflows_app.dag.agents import AgentInfo
+from workflows_app.dag.compatibility import Schemas, check_compatibility
 from workflows_app.dag.configuration import check_configuration
 from workflows_app.dag.findings import Findings, LineOf
 from workflows_app.dag.outline import Outline
@@ -37,13 +38,14 @@ def validate(
     *,
     line_of: LineOf | None = None,
     sizes: Sizes = DEFAULT_SIZES,
+    agents: Mapping[str, AgentInfo] | None = None,
 ) -> list[Problem]:
     """Every problem of a document, errors and warnings, in document order. Never raises.
 
     One that is larger than `sizes` is not looked at any further.
-    `catalogue` are the tools by name. `line_of` maps a path in the document, ("nodes", 3, "retry", "delay"),
-    to its line in the source text. A part that is malformed is reported and left out of the other checks;
-    all that is well-formed is checked to the end.
+    `catalogue` are the tools by name, `agents` those of the site: without them no name of one is looked up.
+    `line_of` maps a path in the document, ("nodes", 3, "retry", "delay"), to its line in the source text. A part that
+    is malformed is reported and left out of the other checks; all that is well-formed is checked to the end.
     """
     # Imported here because Pydantic is slow to load, and not every process validates.
     from workflows_app.dag.structure import check_structure  # noqa: PLC0415
@@ -65,10 +67,10 @@ def validate(
     check_structure(document, findings)
     outline = Outline(document)
     check_topology(outline, findings)
-    check_configuration(outline, catalogue, findings)
+    check_configuration(outline, catalogue, agents, findings)
     templates = Templates()
     uses = check_references(outline, templates, findings)
-    check_compatibility(outline, catalogue, templates, uses, findings)
+    check_compatibility(outline, Schemas(catalogue, agents or {}), templates, uses, findings)
     return findings.problems()
 
 

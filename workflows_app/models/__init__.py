@@ -1,5 +1,6 @@
 """Workflow definitions in the database, and who may do what with them."""
 
+from workflows_app.models.agent import Agent
 from workflows_app.models.audit import AuditEntry
 from workflows_app.models.configured_tool import ConfiguredTool
 from workflows_app.models.credential import Credential
@@ -11,6 +12,7 @@ from workflows_app.models.version import WorkflowVersion
 from workflows_app.models.workflow import Workflow
 
 __all__ = [
+    "Agent",
     "ApiToken",
     "AuditEntry",
     "ConfiguredTool",

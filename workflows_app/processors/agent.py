@@ -36,11 +36,6 @@ class AgentProcessor:
     def pre_process(self, call: NodeCall) -> Prepared:
         """Raises `NodeConfigurationError`, `NodeInputError`, `ExpressionError`."""
         node = call.node
-        if node.agent:
-            raise NodeConfigurationError(
-                f"Node '{node.key}' names the agent {quoted(node.agent)}, and agents cannot be registered yet: "
-                + "state its 'provider' and 'model' in the node."
-            )
         offered.check(node)
         system = _text(rendering.render(node.system, call.scope))
         given: JsonValue = None

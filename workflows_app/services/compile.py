@@ -6,6 +6,7 @@ from typing import cast
 
 from workflows_app.agents import providers
 from workflows_app.dag import jsontext
+from workflows_app.dag.agents import expanded
 from workflows_app.dag.plan import NodePlan, Offered, Plan, effect_of_agent
 from workflows_app.dag.templates import secrets_of
 from workflows_app.dag.types import Effect, JsonObject, NodeType
@@ -17,7 +18,8 @@ def compile_document(document: JsonObject, tools: Toolbox) -> Plan:
     """The plan of a document that the validator accepted, with the effect of every tool and the secrets of every node
     stated in it.
 
-    What a tool of the site is configured with is in the plan, too: a run does not ask what became of it since.
+    What a tool of the site is configured with is in the plan, too, and all that an agent of the site gives its nodes:
+    a run does not ask what became of them since.
     """
     nodes = [_node(node, tools) for node in cast(list[JsonObject], document["nodes"])]
     return Plan.from_document({**document, "nodes": cast("list[object]", nodes)})  # pyright: ignore[reportArgumentType]
@@ -26,6 +28,8 @@ def compile_document(document: JsonObject, tools: Toolbox) -> Plan:
 def _node(node: JsonObject, tools: Toolbox) -> Mapping[str, object]:
     if node["type"] not in (NodeType.TOOL, NodeType.AGENT):
         return node
+    if node["type"] == NodeType.AGENT:
+        node = expanded(node, tools.agents)
     stated: dict[str, object] = dict(node)
     secrets = secrets_of(node.get("inputs"))
     if node["type"] == NodeType.TOOL:
@@ -77,9 +81,9 @@ def _key_of(provider: str) -> str:
 
 
 def agrees(plan: Plan, tools: Toolbox) -> bool:
-    """Whether the tools of a plan are still there, as the plan has them, and its agents have their keys.
+    """Whether the tools and agents of a plan are still there, as the plan has them, and its agents have their keys.
 
-    Costs a query where some tools are of the site.
+    Costs a query where some tools are of the site, and one where some agents are.
     """
     return (
         all(name in tools and effect in tools.effects_of(name) for name, effect in plan.tools)
@@ -97,6 +101,7 @@ def agrees(plan: Plan, tools: Toolbox) -> bool:
 def _agent_agrees(node: NodePlan, tools: Toolbox) -> bool:
     return (
         (not (secret := _key_of(node.provider)) or secret in node.secrets)
+        and (not node.agent or tools.agents.agrees(node))
         and tuple(tool.name for tool in node.offered) == node.tools
         and all(
             (tool.name in tools if tool.configured is None else tools.runs(tool.name))

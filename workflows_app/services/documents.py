@@ -86,11 +86,9 @@ def submitted(text: str | bytes) -> Source:
 
 
 def problems_of(source: Source, tools: Toolbox | None = None) -> list[Problem]:
-    """Everything that is wrong with a document, given the tools of this process and of the site."""
-    sizes = workflow_settings().sizes
-    return validation.validate(
-        source.document, Toolbox() if tools is None else tools, line_of=source.line_of, sizes=sizes
-    )
+    """Everything that is wrong with a document, given the tools of this process, and tools and agents of the site."""
+    tools, sizes = Toolbox() if tools is None else tools, workflow_settings().sizes
+    return validation.validate(source.document, tools, line_of=source.line_of, sizes=sizes, agents=tools.agents)
 
 
 def checked(source: Source, tools: Toolbox | None = None) -> JsonObject:

@@ -273,31 +273,46 @@ class NoCredentialKeys(DefinitionError):
         )
 
 
-class InvalidTool(DefinitionError):
-    """Raised when a tool cannot be as it is asked for; `mistakes` are all of them."""
+class InvalidSitePart(DefinitionError):
+    """Base: raised when what is made on the site cannot be as it is asked for; `mistakes` are all of them."""
 
-    code: ClassVar[str] = "invalid_tool"
-
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, sentence: str, mistakes: Sequence[Mistake]) -> None:
         told = "; ".join(f"{mistake.field}: {mistake.message}" for mistake in mistakes[:_IN_A_SENTENCE])
-        super().__init__(_("The tool cannot be saved: %(problems)s") % {"problems": told})
+        super().__init__(sentence % {"problems": told})
         self.mistakes = list(mistakes)
 
 
-class ToolNameTaken(DefinitionError):
-    """Raised when another tool of the site has a name."""
+class SiteNameTaken(DefinitionError):
+    """Base: raised when another thing of the site has a name."""
 
     code: ClassVar[str] = "name_taken"
 
+
+class SiteConflict(DefinitionError):
+    """Base: raised when a change was made for a version of a thing that is no longer the present one."""
+
+    code: ClassVar[str] = "version_conflict"
+
+
+class SitePermission(DefinitionError):
+    """Base: raised when a user may use what is made on the site, but not do this with it."""
+
+    code: ClassVar[str] = "forbidden"
+
+
+class InvalidTool(InvalidSitePart):
+    code: ClassVar[str] = "invalid_tool"
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__(_("The tool cannot be saved: %(problems)s"), mistakes)
+
+
+class ToolNameTaken(SiteNameTaken):
     def __init__(self, name: str) -> None:
         super().__init__(_("There is a tool '%(name)s' already: choose another name.") % {"name": name})
 
 
-class ToolConflict(DefinitionError):
-    """Raised when a change was made for a version of a tool that is no longer the present one."""
-
-    code: ClassVar[str] = "version_conflict"
-
+class ToolConflict(SiteConflict):
     def __init__(self, present: int) -> None:
         super().__init__(
             _(
@@ -308,11 +323,7 @@ class ToolConflict(DefinitionError):
         )
 
 
-class ToolPermission(DefinitionError):
-    """Raised when a user may use tools, but not do this with them."""
-
-    code: ClassVar[str] = "forbidden"
-
+class ToolPermission(SitePermission):
     def __init__(self) -> None:
         super().__init__(
             _("You may use tools, but not make, change or delete them: ask an administrator for the permission.")
@@ -328,4 +339,43 @@ class RegisteredTool(DefinitionError):
         super().__init__(
             _("The tool '%(name)s' is made in code, and cannot be changed here: make another one of its kind.")
             % {"name": name}
+        )
+
+
+class AgentNotFound(DefinitionError):
+    """Raised when no agent that a user may see has a name."""
+
+    code: ClassVar[str] = "not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_("There is no agent '%(name)s'. Correct the name or make the agent.") % {"name": name})
+
+
+class InvalidAgent(InvalidSitePart):
+    code: ClassVar[str] = "invalid_agent"
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__(_("The agent cannot be saved: %(problems)s"), mistakes)
+
+
+class AgentNameTaken(SiteNameTaken):
+    def __init__(self, name: str) -> None:
+        super().__init__(_("There is an agent '%(name)s' already: choose another name.") % {"name": name})
+
+
+class AgentConflict(SiteConflict):
+    def __init__(self, present: int) -> None:
+        super().__init__(
+            _(
+                "The agent has changed since you read it: its version is %(number)s now. Read it again, then repeat "
+                "your change on what you find."
+            )
+            % {"number": present}
+        )
+
+
+class AgentPermission(SitePermission):
+    def __init__(self) -> None:
+        super().__init__(
+            _("You may use agents, but not make, change or delete them: ask an administrator for the permission.")
         )

@@ -1,4 +1,4 @@
-"""The tools that a definition may name: those that are registered in code, and those that were made on the site."""
+"""What a definition may name: tools that are registered in code, tools and agents that were made on the site."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from workflows_app.dag.configured import info_of
 from workflows_app.dag.plan import Configured
 from workflows_app.dag.types import Effect, ToolInfo
 from workflows_app.models import ConfiguredTool
+from workflows_app.services.roster import Roster
 from workflows_app.tools.errors import UnknownTool
 from workflows_app.tools.registry import Registry, is_tool_name, registry
 
@@ -31,6 +32,10 @@ class Toolbox(Mapping[str, ToolInfo]):
     def rows(self) -> Mapping[str, ConfiguredTool]:
         """What was made on the site, by name; whoever asks says who may see it."""
         return {row.name: row for row in ConfiguredTool.objects.order_by("name") if row.name not in self._tools}
+
+    @cached_property
+    def agents(self) -> Roster:
+        return Roster(self)
 
     def effects_of(self, name: str) -> frozenset[Effect]:
         """The effects that a node may have that calls this tool. Raises `KeyError`."""

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from django.db import IntegrityError, transaction
-from django.db.models import F
 
 from workflows_app.dag import jsontext
 from workflows_app.dag.configured import Mistake, mistakes
 from workflows_app.dag.plan import Configured
-from workflows_app.dag.types import Effect, JsonObject, JsonValue
+from workflows_app.dag.types import Effect, JsonValue
 from workflows_app.dag.wording import listed, quoted, shown
 from workflows_app.models import ConfiguredTool
-from workflows_app.models.configured_tool import ADD, CHANGE, DELETE, MAX_NAME_LENGTH
-from workflows_app.services.audit import audit, audit_name
+from workflows_app.models.site import MAX_NAME_LENGTH
 from workflows_app.services.errors import InvalidTool, ToolConflict, ToolNameTaken, ToolPermission
-from workflows_app.services.limits import is_first_of_minute
+from workflows_app.services.site import Edit, Refusals, Shelf
 from workflows_app.tools.errors import UnknownTool
 from workflows_app.tools.registry import is_tool_name, registry
 
@@ -44,15 +39,6 @@ class Recipe:
     is_active: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEdit:
-    """Who changes which tool; `version` is the one that the change was made for, None for whichever there is."""
-
-    tool: ConfiguredTool
-    user: User
-    version: int | None
-
-
 def recipe_of(row: ConfiguredTool) -> Recipe:
     return Recipe(
         name=row.name,
@@ -66,50 +52,22 @@ def recipe_of(row: ConfiguredTool) -> Recipe:
     )
 
 
-def create(recipe: Recipe, user: User) -> ConfiguredTool:
+def create(recipe: Recipe, user: User | None) -> ConfiguredTool:
     """Raises `ToolPermission`, `InvalidTool`, `ToolNameTaken`; then nothing is saved."""
-    _demand(user, ADD)
-    checked = _checked(recipe)
-    row = ConfiguredTool(created_by=user, **asdict(checked))
-    with _unique_name(checked.name):
-        row.save(force_insert=True)
-        audit(user, "tool.created", row, {"name": row.name, "kind": row.kind})
-    return row
+    return SHELF.create(recipe, user)
 
 
-def change(edit: ToolEdit, fields: Mapping[str, Any]) -> ConfiguredTool:
+def change(edit: Edit[ConfiguredTool], fields: Mapping[str, Any]) -> ConfiguredTool:
     """The tool with other values of these fields of its recipe; what is the same changes nothing, not even the version.
 
     Executions that were accepted before go on with what it was. Raises what `create` raises, and `ToolConflict`.
     """
-    _demand(edit.user, CHANGE)
-    with _unique_name(str(fields.get("name", edit.tool.name))):
-        row = _locked(edit)
-        before = recipe_of(row)
-        wanted = _checked(replace(before, **fields))
-        # As text: 1.0 and 1.00 are equal and not the same.
-        texts = {name: jsontext.dumps(value) for name, value in asdict(before).items()}
-        changed = [name for name, value in asdict(wanted).items() if jsontext.dumps(value) != texts[name]]
-        if not changed:
-            return row
-        for name in changed:
-            setattr(row, name, getattr(wanted, name))
-        row.version += 1
-        row.save()
-        data: JsonObject = {"name": row.name, "version": row.version, "fields": [*changed]}
-        audit(edit.user, "tool.changed", row, data)
-    return row
+    return SHELF.change(edit, fields)
 
 
-def delete(edit: ToolEdit) -> None:
+def delete(edit: Edit[ConfiguredTool]) -> None:
     """Workflows that use it do not start any more. Raises `ToolPermission` and `ToolConflict`."""
-    _demand(edit.user, DELETE)
-    with transaction.atomic():
-        row = _locked(edit)
-        key = str(row.pk)
-        data: JsonObject = {"name": row.name, "version": row.version}
-        _ = row.delete()
-        audit_name(edit.user, "tool.deleted", "configuredtool", key, data)
+    SHELF.delete(edit)
 
 
 def mistakes_of(recipe: Recipe) -> list[Mistake]:
@@ -163,30 +121,16 @@ def _checked(recipe: Recipe) -> Recipe:
     return checked
 
 
-def _demand(user: User, permission: str) -> None:
-    if not user.has_perm(permission):
-        # Once a minute, as every refusal.
-        if is_first_of_minute(f"refused:{user.pk}:tools:{permission}"):
-            audit_name(user, "refused", "configuredtool", "", {"to": permission})
-        raise ToolPermission
-
-
-def _locked(edit: ToolEdit) -> ConfiguredTool:
-    """The tool as it is, locked until the end of the transaction. Raises `ToolConflict`, `UnknownTool`."""
-    rows = ConfiguredTool.objects.filter(pk=edit.tool.pk)
-    wanted = rows if edit.version is None else rows.filter(version=edit.version)
-    if wanted.update(version=F("version")):
-        return rows.get()
-    present = rows.first()
-    if present is None:
-        raise UnknownTool(edit.tool.name, ())
-    raise ToolConflict(present.version)
-
-
-@contextmanager
-def _unique_name(name: str) -> Generator[None]:
-    try:
-        with transaction.atomic():
-            yield
-    except IntegrityError as error:
-        raise ToolNameTaken(name) from error
+SHELF = Shelf(
+    model=ConfiguredTool,
+    noun="tool",
+    noted=("name", "kind"),
+    recipe_of=recipe_of,
+    checked=_checked,
+    refusals=Refusals(
+        name_taken=ToolNameTaken,
+        conflict=ToolConflict,
+        permission=ToolPermission,
+        unknown=lambda name: UnknownTool(name, ()),
+    ),
+)
