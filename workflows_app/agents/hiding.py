@@ -4,10 +4,7 @@ is in the environment."""
 from workflows_app.agents.calls import Begun, Calls, Closing, Opening, Quote
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools.masking import Mask
-
-# Bytes of the longest spelling of a character; a letter or a digit has short ones.
-_LONGEST_SPELLING = 32
-_LONGEST_PLAIN = 3
+from workflows_app.tools.stream_masking import MaskedStream
 
 
 class HidingCalls:
@@ -16,10 +13,7 @@ class HidingCalls:
     def __init__(self, calls: Calls, key: str) -> None:
         self._calls = calls
         self._mask: Mask = Mask.of([key])
-        self._longest: int = sum(
-            _LONGEST_PLAIN if letter.isalnum() and letter.isascii() else _LONGEST_SPELLING for letter in key
-        )
-        self._held: dict[int, str] = {}
+        self._written: dict[int, MaskedStream] = {}
 
     async def begin(self, opening: Opening, quote: Quote | None = None) -> Begun:
         shown = Opening(
@@ -32,8 +26,8 @@ class HidingCalls:
         return await self._calls.begin(shown, quote)
 
     def end(self, number: int, closing: Closing) -> None:
-        if held := self._held.pop(number, ""):
-            self._calls.write(number, self._mask.text(held))
+        if (written := self._written.pop(number, None)) and (rest := written.end()):
+            self._calls.write(number, rest)
         error: JsonValue = self._mask.value(closing.error)
         shown = Closing(
             outcome=closing.outcome,
@@ -44,25 +38,5 @@ class HidingCalls:
         self._calls.end(number, shown)
 
     def write(self, number: int, text: str) -> None:
-        held, shown = self._held.get(number, "") + text, ""
-        while (end := self._end_of_key(held)) is not None:
-            shown += self._mask.text(held[:end])
-            held = held[end:]
-        split = max(len(held) - self._longest, 0)
-        shown += held[:split]
-        self._held[number] = held[split:]
-        if shown:
+        if shown := self._written.setdefault(number, MaskedStream(self._mask)).take(text):
             self._calls.write(number, shown)
-
-    def _end_of_key(self, text: str) -> int | None:
-        """Where the first key in a text ends, None where there is none."""
-        if self._mask.text(text) == text:
-            return None
-        low, high = 0, len(text)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._mask.text(text[:middle]) == text[:middle]:
-                low = middle
-            else:
-                high = middle
-        return high
