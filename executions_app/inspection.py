@@ -8,7 +8,8 @@ from executions_app.engine.policy import backoff
 from executions_app.engine.states import NodeStatus
 from executions_app.models import NodeExecution, WorkflowExecution
 from executions_app.pictures import plan_of_execution
-from executions_app.queries import node_detail, progress_json
+from executions_app.progress import progress_json, text_json
+from executions_app.queries import node_detail
 from workflows_app.dag.types import Jitter, NodeType
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def inspection_json(execution: WorkflowExecution, key: str) -> dict[str, Any]:
         if node is None
         else _schedule(node, shown["retry_count"], row.due_at if shown["status"] == NodeStatus.PENDING else None),
         "progress": progress_json(execution, [row]).get(row.key),
+        "text": text_json(execution, key),
         "downstream": _downstream(execution, key),
         "incoming": [] if position is None else [plan.edges[edge].source for edge in plan.incoming[position]],
         "outgoing": [] if position is None else [plan.edges[edge].target for edge in plan.outgoing[position]],

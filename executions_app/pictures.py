@@ -9,7 +9,8 @@ from django.db.models import Count
 
 from executions_app.engine.states import NodeStatus
 from executions_app.models import NodeAttempt, NodeExecution, WorkflowExecution
-from executions_app.queries import node_json, progress_json
+from executions_app.progress import progress_json
+from executions_app.queries import node_json
 from workflows_app.dag.branching import EdgeState
 from workflows_app.dag.layout import layout
 from workflows_app.dag.plan import Plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Prefetch, Q, QuerySet
 
 from executions_app.engine.states import ExecutionStatus, NodeStatus
-from executions_app.live.wire import progress_in
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
 from executions_app.models.newest import newest_for, newest_of_versions
 from executions_app.services.errors import ExecutionNotFound, NodeNotFound
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 RARE = [{status} for status in ExecutionStatus if status is not ExecutionStatus.COMPLETED]
 # Above this many nodes an execution is shown without its nodes' input and output.
 FULL_NODES_LIMIT = 1000
-# So far back it is looked for what nodes said of their progress, which they may do every second.
-_ENTRIES_WITH_PROGRESS = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,25 +236,6 @@ def node_json(node: NodeExecution, *, with_data: bool = True) -> dict[str, Any]:
         "ended_at": node.ended_at,
         "duration_ms": duration_ms(node.started_at, node.ended_at),
     }
-
-
-def progress_json(execution: WorkflowExecution, nodes: Iterable[NodeExecution]) -> dict[str, dict[str, Any]]:
-    """How far those nodes that are at work are, by their key, where they said it in the journal's last entries."""
-    wanted = {node.key for node in nodes if node.status == NodeStatus.RUNNING}
-    if not wanted:
-        return {}
-    last = ExecutionLog.objects.filter(execution=execution, seq__gt=execution.last_seq - _ENTRIES_WITH_PROGRESS)
-    rows = last.filter(node__in=wanted, event__in=("log", "node.running")).order_by("-seq")
-    shown: dict[str, dict[str, Any]] = {}
-    for key, event, text, data in rows.values_list("node", "event", "message", "data").iterator(chunk_size=100):
-        said = progress_in(data, text)
-        # What it said before its attempt began is of another one.
-        if key in wanted and (event == "node.running" or said):
-            wanted.discard(key)
-            shown |= {key: said} if said else {}
-        if not wanted:
-            break
-    return shown
 
 
 def nodes_page(

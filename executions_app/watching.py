@@ -13,7 +13,8 @@ from executions_app.engine.states import TERMINAL_EXECUTION, ExecutionStatus
 from executions_app.live.wire import Chunk, entry_json, message
 from executions_app.models import ExecutionLog, NodeExecution, WorkflowExecution, querysets
 from executions_app.models.moment import one_moment
-from executions_app.queries import execution_json, node_json, progress_json, usage_json
+from executions_app.progress import progress_json
+from executions_app.queries import execution_json, node_json, usage_json
 from executions_app.services.errors import ExecutionNotFound
 from workflows_app.dag import jsontext
 from workflows_app.models import WorkflowVersion

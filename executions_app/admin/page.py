@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from executions_app.admin.actions import ExecutionActions
-from executions_app.admin.page_data import number_of, page_context, search_of
-from executions_app.admin.steps import with_steps
+from executions_app.admin.page_data import number_of, page_context, search_of, usage_of
+from executions_app.admin.sentences import with_sentences
 from executions_app.inspection import inspection_json
 from executions_app.journals import piece_after, pieces, search
 from executions_app.pictures import edges_json, graph_json, tries_json
@@ -55,6 +55,7 @@ class ExecutionPage(ExecutionActions):
             "graph/": self.graph_view,
             "edges/": self.edges_view,
             "tries/": self.tries_view,
+            "usage/": self.usage_view,
             "data/": self.data_view,
             "log/": self.log_view,
             "log/download/": self.download_view,
@@ -110,6 +111,9 @@ class ExecutionPage(ExecutionActions):
     def tries_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
         return _json(tries_json(self._found(request, object_id)))
 
+    def usage_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
+        return _json({"told": usage_of(self._found(request, object_id))})
+
     def data_view(self, request: HttpRequest, object_id: object) -> HttpResponse:
         execution = self._found(request, object_id)
         return _json({"input": execution.input, "output": execution.output, "error": execution.error})
@@ -118,7 +122,7 @@ class ExecutionPage(ExecutionActions):
         execution = self._found(request, object_id)
         try:
             # No database takes U+0000, and no node has it.
-            return _json(with_steps(inspection_json(execution, key.replace("\0", "\ufffd"))))
+            return _json(with_sentences(inspection_json(execution, key.replace("\0", "\ufffd"))))
         except NodeNotFound as error:
             raise Http404(str(error)) from error
 

@@ -9,10 +9,11 @@ from django.urls import NoReverseMatch, reverse
 
 from executions_app.admin.filters import trigger_word
 from executions_app.admin.page_words import page_words
+from executions_app.admin.sentences import usage_text
 from executions_app.engine.states import ExecutionStatus
 from executions_app.journals import Search, search
 from executions_app.pictures import counts_of, table_of
-from executions_app.queries import LEVELS, reruns_of
+from executions_app.queries import LEVELS, execution_json, reruns_of
 from executions_app.spans import duration_ms
 from workflows_app.dag import jsontext
 from workflows_app.models.access import Verb, can
@@ -45,6 +46,7 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
         "scheduling": scheduling_word(execution.scheduling),
         "reason": reason_word(execution.reason),
         "elapsed_ms": duration_ms(execution.started_at, execution.ended_at),
+        "usage": usage_of(execution),
         "total": sum(counts.values()),
         "counts": [(status, counts[status]) for status in STATUS_WORDS if counts.get(status)],
         "rows": rows,
@@ -64,6 +66,11 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
         "sprite": static("workflows_app/icons.svg"),
         "types": NODE_TYPE_WORDS,
     }
+
+
+def usage_of(execution: WorkflowExecution) -> str:
+    """What its agents took, for people; empty where there are none."""
+    return usage_text(execution_json(execution, with_nodes=False).get("usage"))
 
 
 def search_of(given: Mapping[str, str]) -> Search:

@@ -18,6 +18,12 @@ _OUTCOMES: dict[str, Promise] = {
     "timed_out": _("timed out"),
     "cancelled": _("cancelled"),
     "abandoned": _("let go, outcome unknown"),
+    "refused": _("refused"),
+}
+
+_CALLS: dict[str, Promise] = {
+    "model": _("Model"),
+    "tool": _("Tool"),
 }
 
 _EDGES: dict[str, Promise] = {
@@ -76,18 +82,18 @@ _PAGE: dict[str, Promise] = {
     "error": _("Error"),
     "traceback": _("Traceback"),
     "attempts": _("Attempts"),
+    "text": _("Text"),
+    "usage": _("Usage"),
+    "budget": _("Budget"),
+    "calls": _("Calls of the attempt"),
+    "arguments": _("Arguments"),
+    "result": _("Result"),
     "input": _("Input"),
     "output": _("Output"),
     "configuration": _("Configuration"),
     "decision": _("What was decided"),
     "retries": _("Retries"),
-    "retries_used": _("%(used)s of %(most)s retries used."),
-    "retry_due": _("The next attempt begins at %(at)s."),
-    "retry_waits": _("Waits before the retries: %(waits)s."),
-    "retry_jitter": _("Each wait is shortened at random (%(jitter)s)."),
     "downstream": _("What followed"),
-    "effect_skipped": _("Nodes skipped because of this node: %(count)s (%(why)s)."),
-    "effect_cancelled": _("Nodes cancelled because of this node: %(count)s (%(why)s)."),
     "cause": _("It began at %(node)s."),
     "before": _("Comes after"),
     "after": _("Leads to"),
@@ -107,6 +113,7 @@ def page_words() -> dict[str, dict[str, str]]:
         "reason": REASON_WORDS,
         "type": NODE_TYPE_WORDS,
         "outcome": _OUTCOMES,
+        "call": _CALLS,
         "edge": _EDGES,
         "page": _PAGE,
     }

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from executions_app.engine.states import TERMINAL_EXECUTION
 from executions_app.live.events import Committed
 from workflows_app.dag import jsontext
 
 VERSION = 1
+# Of the text that a node writes, so much stands in one line.
+LONGEST_LINE = 80
 _ENDS = {f"execution.{status}": str(status) for status in TERMINAL_EXECUTION}
 
 
@@ -68,6 +70,29 @@ def progress_in(data: Mapping[str, Any] | None, text: str) -> dict[str, Any] | N
     if isinstance(fraction, int | Decimal) and not isinstance(fraction, bool) and 0 <= fraction <= 1:
         return {"fraction": fraction, "text": text}
     return None
+
+
+class Piece(NamedTuple):
+    """A part of what a call of a node writes, as it came."""
+
+    call: int
+    delta: str
+
+
+def text_in(data: Mapping[str, Any] | None) -> Piece | None:
+    """What the node of a log entry writes; None where the entry is none of a text."""
+    match (data or {}).get("text"):
+        case {"call": int(call), "delta": str(delta)}:
+            return Piece(call, delta)
+        case _:
+            return None
+
+
+def newest_line(text: str) -> str:
+    """The last line of a text that says something, its end where it is long; what follows stays, for more to come."""
+    end = text[-LONGEST_LINE:]
+    said = end.rstrip()
+    return said.rpartition("\n")[2].lstrip() + end[len(said) :]
 
 
 def message(kind: str, **fields: Any) -> str:

@@ -5,7 +5,7 @@ import math
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, override
 
@@ -109,9 +109,18 @@ class RunCommand(WorkflowCommand, ABC):
             summary = ", ".join(f"{count} {status}" for status, count in counts.items())
             took = "" if shown["duration_ms"] is None else f" in {shown['duration_ms']} ms"
             self.stderr.write(f"Execution {execution.id} {execution.status}{took}: {summary}.")
+            if usage := shown.get("usage"):
+                self.stderr.write(_told_of(usage))
             if execution.error is not None:
                 self.stderr.write(str(execution.error["message"]))
         self.stdout.write(jsontext.pretty(shown if options["json"] else execution.output))
+
+
+def _told_of(usage: Mapping[str, Any]) -> str:
+    """What agents took, in a sentence."""
+    requests = f"{usage['requests']} request{'' if usage['requests'] == 1 else 's'}"
+    cost = "" if usage["cost"] is None else f", cost {usage['cost'].normalize():f}"
+    return f"Agents took {requests}, {usage['input_tokens']} tokens in, {usage['output_tokens']} out{cost}."
 
 
 @contextmanager

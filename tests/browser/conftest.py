@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.workflows import STEPS_TOOL, write_all
+from tests.browser.workflows import STEPS_TOOL, WRITES_TOOL, write_all
 from tests.eventually import eventually
 from tests.server import ROOT, serving
 from tests.unit.distributions import install
@@ -121,7 +121,9 @@ def prepared(folder: Path, workflows: Sequence[Path]) -> Iterator[Prepared]:
 def site(tmp_path_factory):
     """A server with the demo workflows and those of these tests."""
     folder = tmp_path_factory.mktemp("site")
-    install(folder, "steps", entry_points="[pastetrader.tools]\nsteps = site_steps", site_steps=STEPS_TOOL)
+    tools = {"site_steps": STEPS_TOOL, "site_writes": WRITES_TOOL}
+    named = "\n".join(f"{module} = {module}" for module in tools)
+    install(folder, "site", entry_points=f"[pastetrader.tools]\n{named}", **tools)
     workflows = [*sorted((ROOT / "demo").glob("*.yaml")), *write_all(folder)]
     with prepared(folder, workflows) as ready, serving(folder, ready.environment) as server:
         site = ready.at(server.url)

@@ -72,6 +72,33 @@ edges:
 """
 
 
+# It writes what a file has, as an agent writes what its model says, until the text ends with a full stop.
+WRITES_TOOL = """
+import asyncio
+from pathlib import Path
+from workflows_app.tools import ToolContext, tool
+
+@tool("site.writes", effect="none")
+async def writes(context: ToolContext, path: str) -> str:
+    written = ""
+    while not written.endswith("THE END."):
+        text = Path(path).read_text()
+        if delta := text[len(written):]:
+            context.log(f"Wrote {len(delta)} characters.", "debug", text={"call": 1, "delta": delta})
+        written = text
+        await asyncio.sleep(0.05)
+    return "written"
+"""
+WRITES = """
+name: writes
+nodes:
+  - {key: start, type: trigger}
+  - {key: report, type: tool, tool: site.writes, inputs: {path: "${{ input.path }}"}}
+edges:
+  - {from: start, to: report}
+"""
+
+
 def wide(name: str, columns: int, rows: int, seconds: float) -> str:
     """A grid of nodes that sleep, each column after the one before, with some edges across."""
     nodes: list[dict[str, Any]] = [{"key": "start", "type": "trigger"}]
@@ -119,6 +146,7 @@ def write_all(folder: Path) -> Sequence[Path]:
         "mixed": MIXED,
         "sleepy": SLEEPY,
         "steps": STEPS,
+        "writes": WRITES,
         "many": wide("many", 16, 6, 0.25),
         "thousand": wide("thousand", 25, 40, 0),
     }

@@ -23,7 +23,7 @@ from workflows_app.models import AuditEntry, WorkflowShare
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PERMISSIONS = ("view", "add", "change")
-READ = ("live/", "graph/", "edges/", "tries/", "data/", "log/", "log/download/", "node/a/")
+READ = ("live/", "graph/", "edges/", "tries/", "usage/", "data/", "log/", "log/download/", "node/a/")
 EVIL = "</script><img src=x onerror=alert(1)>"
 LONG = "12345678901234567890.123456789"
 
@@ -261,8 +261,23 @@ def test_a_node_tells_its_attempts_its_configuration_and_what_followed(ada, brok
     assert node["configuration"]["tool"] == "core.fail"
     assert node["configuration"]["timeout_seconds"] == 300
     assert node["configuration"]["retry"]["max_retries"] == 1
-    assert node["retry"] == {"used": 1, "max_retries": 1, "waits": [0], "jitter": None, "due_at": None}
-    assert node["downstream"] == [{"status": "skipped", "reason": "upstream_failed", "count": 2, "nodes": ["b", "c"]}]
+    assert node["retry"] == {
+        "used": 1,
+        "max_retries": 1,
+        "waits": [0],
+        "jitter": None,
+        "due_at": None,
+        "told": ["1 of 1 retries used.", "Waits before the retries: 0.0 ms."],
+    }
+    assert node["downstream"] == [
+        {
+            "status": "skipped",
+            "reason": "upstream_failed",
+            "count": 2,
+            "nodes": ["b", "c"],
+            "told": "Nodes skipped because of this node: 2 (a node before it failed).",
+        }
+    ]
     assert (node["incoming"], node["outgoing"]) == (["t"], ["b"])
     assert json_of(ada.get(page_of(execution, "node/check/")))["details"]["taken"] == ["d"]
     assert ada.get(page_of(execution, "node/nobody/")).status_code == 404

@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { format, Numeral, parse } from "../../executions_app/static/executions_app/numbers.js";
+import { format, formatLine, Numeral, parse } from "../../executions_app/static/executions_app/numbers.js";
 
 for (const text of ["12345678901234567890.12345678", "0.1000", "1E+30", "-0.0", "123456789012345678901234567890", "1.50"]) {
   test(`${text} keeps its digits`, () => {
     const value = parse(`{"a":[${text}]}`).a[0];
     assert.ok(value instanceof Numeral);
     assert.equal(String(value), text);
-    assert.equal(format([value], null), `[${text}]`);
+    assert.equal(formatLine([value]), `[ ${text} ]`);
   });
 }
 
@@ -30,7 +30,8 @@ test("a numeral counts as a number", () => {
 
 test("JSON for people is indented, or in one line", () => {
   const value = parse('{"a": [1, {"b": null}], "c": {}, "d": "<b>"}');
-  assert.equal(format(value, null), '{"a": [1, {"b": null}], "c": {}, "d": "<b>"}');
+  assert.equal(formatLine(value), '{ "a": [ 1, { "b": null } ], "c": {}, "d": "<b>" }');
+  assert.equal(formatLine({ a: "two\n  lines" }), '{ "a": "two\\n  lines" }');
   assert.equal(format({ a: [1], c: {} }), '{\n  "a": [\n    1\n  ],\n  "c": {}\n}');
-  assert.deepEqual(JSON.parse(format(value)), JSON.parse(format(value, null)));
+  assert.deepEqual(JSON.parse(format(value)), JSON.parse(formatLine(value)));
 });

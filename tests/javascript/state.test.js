@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { apply, attemptsOf, countsOf, exactly, lasted, mergeTries, shown, stateOf } from "../../executions_app/static/executions_app/state.js";
+import {
+  apply, attemptsOf, countsOf, exactly, lasted, mergeText, mergeTries, newestLine, shown, stateOf, textOf,
+} from "../../executions_app/static/executions_app/state.js";
 
 const node = (key, fields = {}) => ({
   key, name: key, type: "tool", level: 0, status: "pending", reason: null, retry_count: 0, error: null, details: null,
@@ -49,7 +51,7 @@ test("a skip says why and where it began", () => {
 test("what changed is told, and nothing else", () => {
   const state = running(node("a"), node("b"));
   const changes = apply(state, [entry("node.running", { attempt: 1 }, "a"), entry("log", {}, "b"), entry("node.abandoned", {}, "b")]);
-  assert.deepEqual([[...changes.nodes], changes.execution, changes.unsure], [["a"], false, false]);
+  assert.deepEqual([[...changes.nodes], changes.unsure], [["a"], false]);
 });
 
 test("a node at work says how far it is, until another attempt of it begins", () => {
@@ -67,6 +69,83 @@ test("a node at work says how far it is, until another attempt of it begins", ()
   assert.equal(one.progress, null);
   apply(state, [entry("node.completed", {}, "a")]);
   assert.equal(say(1).told.size, 0);
+});
+
+test("a node's text grows by what it writes, each call's a paragraph, until another attempt begins", () => {
+  const state = running(node("a"), node("b"));
+  const one = state.nodes.get("a");
+  const write = (call, delta) => apply(state, [entry("log", { text: { call, delta } }, "a")]);
+  apply(state, [entry("node.running", { attempt: 1 }, "a")]);
+  assert.equal(textOf(one), "");
+  const changes = write(1, "Shares ");
+  assert.deepEqual([[...changes.nodes], [...changes.told]], [[], ["a"]]);
+  write(1, "rise.\nThey ");
+  write(1, "fell.");
+  assert.deepEqual([textOf(one), one.progress], ["Shares rise.\nThey fell.", { fraction: null, text: "They fell." }]);
+  write(3, "At last");
+  assert.deepEqual([textOf(one), one.progress.text], ["Shares rise.\nThey fell.\n\nAt last", "At last"]);
+  for (const text of [undefined, "x", { call: 1 }, { call: 1, delta: 5 }]) {
+    assert.equal(apply(state, [entry("log", { text }, "a")]).told.size, 0);
+  }
+  apply(state, [entry("node.retrying", { attempt: 1, retry_count: 1, delay_ms: 0, error: {} }, "a")]);
+  assert.match(textOf(one), /At last$/);
+  apply(state, [entry("node.running", { attempt: 2 }, "a")]);
+  assert.deepEqual([textOf(one), one.progress], ["", null]);
+});
+
+test("a text that was begun before the page was opened goes on from what the server has", () => {
+  const state = running(node("a", { status: "running", started_at: at(1), progress: { fraction: null, text: "Hel" } }));
+  const one = state.nodes.get("a");
+  const write = (delta, call = 1) => apply(state, [entry("log", { text: { call, delta } }, "a")]);
+  write("lo");
+  assert.equal(one.progress.text, "Hello");
+  write(", you");
+  // The server read the journal when the first of these was in it.
+  mergeText(one, { seq: 2, call: 1, text: "Hello" });
+  assert.equal(textOf(one), "Hello, you");
+  write(".");
+  assert.equal(textOf(one), "Hello, you.");
+  // It was ahead of the socket.
+  mergeText(one, { seq: 6, call: 1, text: "Hello, you. Again" });
+  write(" Ag");
+  write("ain");
+  write(".");
+  assert.equal(textOf(one), "Hello, you. Again.");
+  write("Next", 2);
+  assert.equal(textOf(one), "Hello, you. Again.\n\nNext");
+  // Another attempt began where nobody heard it.
+  mergeText(one, { seq: 9, call: 0, text: "" });
+  assert.equal(textOf(one), "");
+});
+
+test("a snapshot keeps what was heard of a text", () => {
+  let state = running(node("a", { status: "running", started_at: at(1) }));
+  apply(state, [entry("log", { text: { call: 1, delta: "abc" } }, "a")]);
+  state = stateOf({ ...snapshot(node("a", { status: "running", started_at: at(1) })), seq: 9 }, state);
+  assert.equal(textOf(state.nodes.get("a")), "abc");
+});
+
+test("of a long text the end is kept", () => {
+  const state = running(node("a", { status: "running", started_at: at(1) }));
+  const one = state.nodes.get("a");
+  const written = Array.from({ length: 300 }, (_none, index) => `${index}`.padStart(1000, "."));
+  for (const delta of written) apply(state, [entry("log", { text: { call: 1, delta } }, "a")]);
+  assert.equal(textOf(one), written.join("").slice(-65_536));
+  assert.ok(one.pieces.reduce((sum, piece) => sum + piece.text.length, 0) <= 131_072);
+  const behind = seq - 100;
+  mergeText(one, { seq: behind, call: 1, text: "what the server had some time ago" });
+  assert.equal(textOf(one), written.join("").slice(-65_536), "nothing that is wanted is older than what is known");
+});
+
+test("a line of a text is its newest that says something, of a long one the end", () => {
+  const cases = [["", ""], ["one", "one"], ["one\ntwo", "two"], ["one\n\n ", "one\n\n "], [" \n ", ""], ["a".repeat(500), "a".repeat(80)]];
+  for (const [text, line] of cases) assert.equal(newestLine(text), line);
+});
+
+test("of a call that began or ended there is more to know", () => {
+  const state = running(node("a", { status: "running", started_at: at(1) }));
+  const changes = apply(state, [entry("log", { call: { number: 1, kind: "model", outcome: "started" } }, "a")]);
+  assert.deepEqual([[...changes.nodes], [...changes.told]], [["a"], []]);
 });
 
 test("events that the state has already change nothing", () => {

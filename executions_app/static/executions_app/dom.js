@@ -3,7 +3,7 @@
 import { lasted, shown } from "./state.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("pt-execution"));
-/** @type {Record<"status" | "reason" | "type" | "outcome" | "edge" | "page", Record<string, string>>} */
+/** @type {Record<"status" | "reason" | "type" | "outcome" | "call" | "edge" | "page", Record<string, string>>} */
 const WORDS = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("pt-words")).textContent ?? "{}");
 const LANGUAGE = document.documentElement.lang || undefined;
 const CLOCK = new Intl.DateTimeFormat(LANGUAGE, {
@@ -18,7 +18,7 @@ export const byId = (id) => document.getElementById(id);
 export const say = (key, values = {}) =>
   (WORDS.page[key] ?? key).replace(/%\((\w+)\)s/g, (_all, name) => String(values[name]));
 
-/** @param {"status" | "reason" | "type" | "outcome" | "edge"} group @param {string} key */
+/** @param {"status" | "reason" | "type" | "outcome" | "call" | "edge"} group @param {string} key */
 export const word = (group, key) => WORDS[group][key] ?? key;
 
 /**
@@ -71,9 +71,32 @@ export const mark = (state, picture = state) =>
 /** @param {import("./state.js").NodeState} node */
 export const nodeMark = (node) => mark(shown(node), pictureOf(node, shown(node)));
 
-/** How far a node is with its work, where it says so. @param {import("./state.js").NodeState} node */
-export const progressOf = (node) => node.status === "running" && node.progress && h("span", { class: "pt-progress" },
-  h("progress", { value: node.progress.fraction, "aria-label": node.name }), " ", node.progress.text);
+/** How far a node is with its work, or the newest line of what it writes, where it says so. @param {import("./state.js").NodeState} node */
+export const progressOf = ({ name, status, progress }) => status === "running" && progress && h("span", { class: "pt-progress" },
+  progress.fraction !== null && h("progress", { value: progress.fraction, "aria-label": name }), " ", progress.text);
+
+/** The state that an outcome of an attempt or of a call looks like. @type {Record<string, string>} */
+export const LOOKS = { started: "running", succeeded: "completed", cancelled: "cancelled", refused: "cancelled", retrying: "retrying" };
+
+/**
+ * Put children in place of those before. One that is made of the same stays, with all that was done in it; of others
+ * what was open is open again, and what had the focus has it.
+ * @param {HTMLElement} host @param {any[]} children their `source`, or how they look, is what they are made of
+ */
+export function renew(host, children) {
+  const focused = document.activeElement?.id;
+  const open = [...host.querySelectorAll("details[open][id]")].map(({ id }) => id);
+  for (const child of children) child.source ??= child.outerHTML;
+  const sources = new Set(children.map((child) => child.source));
+  for (const old of /** @type {any[]} */ ([...host.children])) if (!sources.has(old.source)) old.remove();
+  let at = /** @type {any} */ (host.firstElementChild);
+  for (const child of children) {
+    if (at?.source === child.source) at = at.nextElementSibling;
+    else host.insertBefore(child, at);
+  }
+  for (const id of open) byId(id)?.setAttribute("open", "");
+  if (focused && document.activeElement?.id !== focused) byId(focused)?.focus({ preventScroll: true });
+}
 
 /** The time of day. @param {string | null | undefined} text */
 export const clock = (text) => (text ? CLOCK.format(new Date(text)) : "");
@@ -104,8 +127,7 @@ export function labelOf(node) {
  * @param {() => void} action @param {number} pause
  */
 export function throttled(action, pause) {
-  let timer = /** @type {any} */ (null);
-  let again = false;
+  let timer = /** @type {any} */ (null), again = false;
   const run = () => {
     again = false;
     timer = setTimeout(() => {

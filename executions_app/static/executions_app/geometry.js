@@ -78,9 +78,7 @@ export function labelOf(edge, placed) {
 }
 
 /** @param {Point} point @param {number} by @param {boolean} isDown */
-function shift(point, by, isDown) {
-  return isDown ? { x: point.x, y: point.y + by } : { x: point.x + by, y: point.y };
-}
+const shift = ({ x, y }, by, isDown) => (isDown ? { x, y: y + by } : { x: x + by, y });
 
 /** @param {number} value */
 const round = (value) => Math.round(value * 10) / 10;
@@ -94,9 +92,8 @@ export function fit(placed, width, height, room = 24) {
 
 /** The same scale, with a point of the picture in the middle. @param {View} view @param {Point} point
  * @param {number} width @param {number} height @returns {View} */
-export function centre(view, point, width, height) {
-  return { scale: view.scale, x: width / 2 - point.x * view.scale, y: height / 2 - point.y * view.scale };
-}
+export const centre = ({ scale }, point, width, height) =>
+  ({ scale, x: width / 2 - point.x * scale, y: height / 2 - point.y * scale });
 
 /**
  * Where to begin: everything where it can be read, else the place of interest at a readable size.
@@ -114,15 +111,12 @@ export function begin(placed, interest, width, height) {
 
 /** No empty margin where the picture is larger than the screen. @param {View} view @param {Placed} placed
  * @param {number} width @param {number} height @returns {View} */
-function keepInside(view, placed, width, height) {
-  const { scale, x, y } = view;
-  return { scale, x: inside(x, width, placed.width * scale), y: inside(y, height, placed.height * scale) };
-}
+const keepInside = ({ scale, x, y }, placed, width, height) =>
+  ({ scale, x: inside(x, width, placed.width * scale), y: inside(y, height, placed.height * scale) });
 
 /** @param {number} at @param {number} screen @param {number} size */
-function inside(at, screen, size) {
-  return size <= screen ? (screen - size) / 2 : Math.min(24, Math.max(at, screen - size - 24));
-}
+const inside = (at, screen, size) =>
+  (size <= screen ? (screen - size) / 2 : Math.min(24, Math.max(at, screen - size - 24)));
 
 /** Zoom by a factor; what is under a point of the screen stays there. @param {View} view @param {number} factor
  * @param {number} x @param {number} y @returns {View} */

@@ -1,6 +1,7 @@
 // The journal, for people as the log and for programs as events: its last entries, what follows, and earlier ones.
 
 import { clock, h, say } from "./dom.js";
+import { formatLine } from "./numbers.js";
 
 const PAGE = 200;
 const MOST = 3000;
@@ -107,11 +108,11 @@ export const logRow = (entry) => [
     entry.data?.traceback && h("details", {}, h("summary", {}, say("traceback")), h("pre", { tabindex: 0 }, entry.data.traceback))),
 ];
 
-/** @param {(value: any) => string} format */
-export const eventRow = (format) => (/** @type {any} */ entry) => {
+/** @param {any} entry */
+export const eventRow = (entry) => {
   // The traceback is in the log, where it can be read.
   const { traceback: _traceback, ...data } = entry.data ?? {};
-  const text = Object.keys(data).length ? format(data) : "";
+  const text = Object.keys(data).length ? formatLine(data) : "";
   return [permalink(entry), h("time", {}, clock(entry.at)), h("b", { class: "pt-event" }, entry.event), nodeOf(entry),
     h("code", { class: "pt-message" }, text)];
 };

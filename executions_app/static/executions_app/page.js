@@ -1,13 +1,12 @@
 // The page of an execution: one stream, one state, and the views that show it.
 
-import { byId, duration, h, icon, loadSymbols, mark, pictureOf, progressOf, say, throttled, word } from "./dom.js";
+import { byId, duration, h, icon, loadSymbols, mark, pictureOf, renew, say, throttled, word } from "./dom.js";
 import { Graph } from "./graph.js";
-import { inspect } from "./inspector.js";
+import { inspect, tell } from "./inspector.js";
 import { eventRow, Feed, logRow } from "./log.js";
-import { format } from "./numbers.js";
 import { ask, connect, send } from "./server.js";
 import { keep, settings } from "./settings.js";
-import { apply, countsOf, isOver, lasted, mergeTries, shown, STATES, stateOf, TERMINAL } from "./state.js";
+import { apply, countsOf, isOver, lasted, mergeText, mergeTries, shown, STATES, stateOf, TERMINAL } from "./state.js";
 import { Refused, Stream } from "./stream.js";
 import { Table } from "./table.js";
 import { Timeline } from "./timeline.js";
@@ -41,6 +40,7 @@ const stream = new Stream({
     refresh();
     fresh();
     fetchEdges();
+    if (state.execution.usage) fetchUsage();
   },
   events(entries) {
     if (!state) return;
@@ -50,6 +50,7 @@ const stream = new Stream({
     const settled = [...changes.nodes].flatMap((key) => state?.nodes.get(key) ?? []).filter((node) => TERMINAL.has(node.status));
     if (settled.map((node) => graph.settle(node)).some(Boolean)) fetchEdges();
     if (changes.unsure) void stream.look();
+    if ([...changes.nodes].some((key) => state?.nodes.get(key)?.type === "agent")) fetchUsage();
     refresh();
     fresh();
   },
@@ -68,9 +69,9 @@ const fetchTries = throttled(() => void tried(async () => {
   if (state) mergeTries(state, tries);
   refresh();
 }), 2000);
+const fetchUsage = throttled(() => void tried(async () => (byId("pt-usage").textContent = (await ask("usage/")).told)), 2000);
 const fresh = throttled(() => {
-  if (tab === "log") void tried(() => log.fresh());
-  if (tab === "events") void tried(() => events.fresh());
+  if (feeds[tab]) void tried(() => feeds[tab].fresh());
 }, 400);
 
 // --- The views.
@@ -81,7 +82,10 @@ const timeline = new Timeline(byId("pt-timeline"), { open: (key) => inspectNode(
 const table = new Table(byId("pt-table"));
 const fetchLog = (/** @type {any} */ parameters) => ask("log/", { ...parameters, ...logFilter() });
 const log = new Feed(byId("pt-log"), { fetch: fetchLog, row: logRow, follows: () => byId("pt-log-follow").checked });
-const events = new Feed(byId("pt-events"), { fetch: (parameters) => ask("log/", parameters), row: eventRow((value) => format(value, null)), follows: () => true });
+const events = new Feed(byId("pt-events"), { fetch: (parameters) => ask("log/", parameters), row: eventRow, follows: () => true });
+
+const feeds = /** @type {Record<string, Feed>} */ ({ log, events });
+const views = /** @type {Record<string, { update(state: import("./state.js").State, keys: Iterable<string>): void }>} */ ({ graph, table, timeline });
 
 const FILTERS = ["level", "node", "attempt", "search"];
 const logFilter = () => Object.fromEntries(FILTERS.map((name) => [name, byId(`pt-log-${name}`).value.trim()]));
@@ -97,7 +101,7 @@ function refresh() {
     const node = state.nodes.get(inspected);
     // Where only its bar moves, nobody who reads the rest, or is in it by keyboard, is thrown out.
     if (changed.has(inspected)) reinspect();
-    else if (node && told.has(inspected)) byId("pt-told")?.replaceChildren(progressOf(node) || "");
+    if (node && told.has(inspected)) tell(node);
     for (const shownNow of [changed, told]) shownNow.clear();
     announce();
   });
@@ -105,10 +109,7 @@ function refresh() {
 
 /** Only the view that is seen; another one is brought up to date when it is chosen. @param {Iterable<string>} keys */
 function update(keys) {
-  if (!state) return;
-  if (tab === "graph" && graph.picture) graph.update(state, keys);
-  if (tab === "table") table.update(state, keys);
-  if (tab === "timeline") timeline.update(state);
+  if (state && (tab !== "graph" || graph.picture)) views[tab]?.update(state, keys);
 }
 
 const summarise = throttled(() => {
@@ -179,11 +180,13 @@ const reinspect = throttled(() => void tried(async () => {
   if (!key) return;
   const node = await ask(`node/${encodeURIComponent(key)}/`);
   if (key !== inspected) return;
-  const panel = byId("pt-inspector");
+  const [panel, standing] = [byId("pt-inspector"), state?.nodes.get(key)];
   const isNew = panel.hidden || panel.dataset.key !== key;
-  panel.replaceChildren(...inspect(node, { close, log: showLog, graph: (at) => (choose("graph"), graph.select(at)) }));
+  if (isNew) panel.replaceChildren();
+  renew(panel, inspect(node, { close, log: showLog, graph: (at) => (choose("graph"), graph.select(at)) }));
   panel.hidden = false;
   panel.dataset.key = key;
+  if (standing) mergeText(standing, node.text), tell(standing);
   if (isNew) panel.focus({ preventScroll: !isNarrow.matches });
   graph.select(key, false);
 }), 400);
@@ -223,7 +226,8 @@ function choose(name) {
   keep(isNarrow.matches ? "narrowTab" : "tab", tab);
   remember();
   update(state?.nodes.keys() ?? []);
-  if (tab === "log" || tab === "events") (tab === "log" ? log : events).scroll(), fresh();
+  feeds[tab]?.scroll();
+  fresh();
   if (tab === "data") void tried(showData);
 }
 
@@ -359,7 +363,7 @@ async function begin() {
   listen();
   const wanted = location.hash;
   choose((isNarrow.matches ? settings.narrowTab : settings.tab) ?? (isNarrow.matches ? "table" : "graph"));
-  for (const feed of [log, events]) void tried(() => feed.load());
+  for (const feed of Object.values(feeds)) void tried(() => feed.load());
   await stream.start();
   await tried(draw);
   if (wanted) obey(wanted);

@@ -84,12 +84,8 @@ export class Stream {
     const socket = this.ports.connect(this.seq);
     this.socket = socket;
     this.listen();
-    socket.onmessage = (/** @type {{data: string}} */ message) => {
-      if (this.socket === socket) this.receive(parse(message.data));
-    };
-    socket.onclose = (/** @type {{code: number}} */ event) => {
-      if (this.socket === socket) this.lost(event.code);
-    };
+    socket.onmessage = (/** @type {{data: string}} */ { data }) => this.socket === socket && this.receive(parse(data));
+    socket.onclose = (/** @type {{code: number}} */ { code }) => this.socket === socket && this.lost(code);
   }
 
   /** @param {any} message */

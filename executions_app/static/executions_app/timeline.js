@@ -1,6 +1,6 @@
 // Who worked when: a row for each node with a bar for each attempt and for each wait. Only what is seen is there.
 
-import { clock, duration, h, icon, labelOf, pictureOf, say, word } from "./dom.js";
+import { clock, duration, h, icon, labelOf, LOOKS, pictureOf, say, word } from "./dom.js";
 import { attemptsOf, exactly, isOver, lasted, shown } from "./state.js";
 
 /**
@@ -41,11 +41,6 @@ export function stepOf(span, marks) {
   const power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 5, 10].map((times) => times * power).find((step) => step >= rough) ?? rough;
 }
-
-const COLOURS = /** @type {Record<string, string>} */ ({
-  started: "running", succeeded: "completed", failed: "failed", timed_out: "failed", cancelled: "cancelled",
-  abandoned: "failed", retrying: "retrying",
-});
 
 export class Timeline {
   /** @param {HTMLElement} host @param {{open(key: string): void}} ports */
@@ -109,7 +104,7 @@ export class Timeline {
       const what = bar.kind === "wait" ? say("waits", { number: bar.number })
         : `${say("attempt", { number: bar.number })}: ${word("outcome", bar.outcome)}`;
       const title = `${what}, ${duration(bar.to - bar.from)}, ${clock(new Date(bar.from).toISOString())}`;
-      const element = h("span", { class: `pt-bar pt-bar-${bar.kind} pt-${COLOURS[bar.outcome] ?? "pending"}`, title });
+      const element = h("span", { class: `pt-bar pt-bar-${bar.kind} pt-${LOOKS[bar.outcome] ?? "failed"}`, title });
       element.style.setProperty("left", `${((bar.from - begun) / span) * 100}%`);
       element.style.setProperty("width", `${((bar.to - bar.from) / span) * 100}%`);
       return element;

@@ -37,11 +37,9 @@ function branch(value, path) {
       return entry(key, item, path ? deeper : "");
     }));
     const left = entries.length - from - AT_ONCE;
-    if (left <= 0) return;
-    const more = h("button", { type: "button" }, say("more", { count: left }));
-    const item = h("li", {}, more);
-    more.addEventListener("click", () => (item.remove(), add(from + AT_ONCE)));
-    list.append(item);
+    const click = () => (more.remove(), add(from + AT_ONCE));
+    const more = h("li", {}, h("button", { type: "button", click }, say("more", { count: left })));
+    if (left > 0) list.append(more);
   };
   add(0);
   return list;
