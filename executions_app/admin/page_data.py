@@ -13,8 +13,9 @@ from executions_app.admin.sentences import usage_text
 from executions_app.engine.states import ExecutionStatus
 from executions_app.journals import Search, search
 from executions_app.pictures import counts_of, table_of
-from executions_app.queries import LEVELS, execution_json, reruns_of
+from executions_app.queries import LEVELS, reruns_of
 from executions_app.spans import duration_ms
+from executions_app.usage import usage_of_execution
 from workflows_app.dag import jsontext
 from workflows_app.models.access import Verb, can
 from workflows_app.wording import NODE_TYPE_WORDS, STATUS_WORDS, reason_word, scheduling_word
@@ -70,7 +71,7 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
 
 def usage_of(execution: WorkflowExecution) -> str:
     """What its agents took, for people; empty where there are none."""
-    return usage_text(execution_json(execution, with_nodes=False).get("usage"))
+    return usage_text(usage_of_execution(execution))
 
 
 def search_of(given: Mapping[str, str]) -> Search:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.urls import reverse
 
 from executions_app import measures
 from executions_app.dispatch import runner
@@ -26,6 +27,7 @@ from tests.integration.conftest import document
 from tests.integration.runs import run_text
 from tests.integration.test_sink_contract import RESERVED, Events
 from workflows_app.agents.calls import BILLIONTHS, CallKind, CallOutcome, Closing, Opening, Spent
+from workflows_app.dag import jsontext
 from workflows_app.dag.types import Effect, NodeType
 from workflows_app.processors import registry
 from workflows_app.processors.base import Prepared, Unchecked
@@ -191,6 +193,18 @@ def test_a_node_is_shown_with_its_calls_and_what_they_took(import_document, agen
     out = io.StringIO()
     call_command("show_execution", str(execution_id), json=True, stdout=out)
     assert '"name": "shop.order"' in out.getvalue()
+
+
+def test_the_page_of_an_execution_says_what_its_agents_took(import_document, agents, owner, client):
+    agents(asks(RESERVED, times=2))
+    execution_id = execute(import_document(document("t>a", a=agent()))).execution_id
+    owner.is_staff = owner.is_superuser = True
+    owner.save()
+    client.force_login(owner)
+    page = reverse("admin:executions_app_workflowexecution_change", args=[execution_id])
+    told = jsontext.loads(client.get(f"{page}usage/").content)["told"]
+    assert told == "2 requests · tokens: 20 in, 40 out · cost 6,000"
+    assert told in client.get(page).content.decode()
 
 
 def test_what_agents_take_is_in_the_measures(import_document, agents):
