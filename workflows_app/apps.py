@@ -18,14 +18,22 @@ class WorkflowsConfig(AppConfig):
         from workflows_app import plugins  # noqa: PLC0415 - apps must be loaded first
         from workflows_app.agents import prices, providers  # noqa: PLC0415
         from workflows_app.checks import register_checks  # noqa: PLC0415
-        from workflows_app.conf import current_prices, current_providers, workflow_settings  # noqa: PLC0415
+        from workflows_app.conf import (  # noqa: PLC0415
+            current_prices,
+            current_providers,
+            current_servers,
+            workflow_settings,
+        )
         from workflows_app.services.logins import watch_logins  # noqa: PLC0415
         from workflows_app.tools import threads  # noqa: PLC0415
         from workflows_app.tools.market import sources  # noqa: PLC0415
+        from workflows_app.tools.mcp import servers  # noqa: PLC0415
 
         register_checks()
         watch_logins()
         sources.current = lambda: sources.source_of(workflow_settings().market_source)
+        providers.current = current_providers
+        servers.current = current_servers
         providers.current, prices.current = current_providers, current_prices
         # A synchronous tool may use the ORM: its thread's connection is given back like a request's.
         threads.pool.after_call = close_old_connections

@@ -1,6 +1,8 @@
 """System checks of this app's settings."""
 
+import os
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,12 +13,13 @@ from django.db import DatabaseError
 from workflows_app import plugins
 from workflows_app.agents.prices import PriceSettingError
 from workflows_app.agents.providers import ProviderSettingError
-from workflows_app.conf import current_prices, current_providers, workflow_settings
+from workflows_app.conf import current_prices, current_providers, current_servers, workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.models import Credential
 from workflows_app.services.vault import NEW_KEY, is_key
 from workflows_app.tools.market.sources import SourceSettingError, source_of
 from workflows_app.tools.market.tables import CsvSource
+from workflows_app.tools.mcp.servers import ServerSettingError
 
 POSITIVE_NUMBERS = (
     "MAX_BODY_BYTES",
@@ -72,6 +75,29 @@ def check_agent_providers(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMes
             )
         ]
     return []
+
+
+def check_mcp_servers(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    try:
+        servers = current_servers()
+    except ServerSettingError as error:
+        return [
+            Error(
+                f"PASTETRADER['MCP_SERVERS'] cannot be used. {error}",
+                hint="Describe servers as docs/mcp-client.md does, or leave the setting out.",
+                id="pastetrader.E035",
+            )
+        ]
+    return [
+        checks.Warning(
+            f"PASTETRADER['MCP_SERVERS'] names {server.command[0]} for '{name}', which is no program here.",
+            hint="Install it, or correct its path; nodes that call its tools fail until then.",
+            id="pastetrader.W035",
+        )
+        for name, server in servers.items()
+        if server.command and not (os.access(server.command[0], os.X_OK) and Path(server.command[0]).is_file())
+    ]
 
 
 def check_agent_prices(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
@@ -208,6 +234,7 @@ def register_checks() -> None:
     _ = register(check_market_source)
     _ = register(check_demo)
     _ = register(check_agent_providers)
+    _ = register(check_mcp_servers)
     _ = register(check_agent_prices)
     _ = register(check_sizes)
     _ = register(check_plugins)

@@ -10,6 +10,7 @@ from workflows_app.agents.prices import Price, prices_of
 from workflows_app.agents.providers import Provider, providers_of
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
+from workflows_app.tools.mcp.servers import McpServer, servers_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class WorkflowSettings:
     # The providers of agent nodes, and the one that they call `default`, as the settings say them.
     agent_providers: object
     agent_provider: str
+    # The MCP servers whose tools may be called, as the setting says them.
+    mcp_servers: object
     # What their models cost, as the setting says it.
     agent_prices: object
     # A folder of documents that a user without workflows is offered; None: nothing is offered.
@@ -44,6 +47,7 @@ def workflow_settings() -> WorkflowSettings:
         market_source={"csv": market_data} if market_data else configured.get("MARKET_SOURCE"),
         agent_providers=configured.get("AGENT_PROVIDERS", {}),
         agent_provider=str(configured.get("AGENT_PROVIDER") or ""),
+        mcp_servers=configured.get("MCP_SERVERS") or {},
         agent_prices=configured.get("AGENT_PRICES", {}),
         demo=Path(demo) if demo else None,
         sizes=Sizes(
@@ -63,6 +67,11 @@ def current_providers() -> Mapping[str, Provider]:
     """The providers of agent nodes by name. Raises `ProviderSettingError`."""
     chosen = workflow_settings()
     return providers_of(chosen.agent_providers, chosen.agent_provider)
+
+
+def current_servers() -> Mapping[str, McpServer]:
+    """The MCP servers by name. Raises `ServerSettingError`."""
+    return servers_of(workflow_settings().mcp_servers)
 
 
 def current_prices() -> Mapping[str, Price]:
