@@ -17,6 +17,7 @@ from executions_app.models import ownership, querysets
 from executions_app.services.cancel import cancel
 from executions_app.services.errors import AlreadyFinished
 from executions_app.services.start import StartRequest, start
+from tests import bare_mcp
 from tests.integration.admin import WORKFLOWS, page_of
 from tests.integration.conftest import document
 from tests.integration.staff import LIST, browser, staff, superuser
@@ -34,8 +35,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # Names and words that Korean texts have, too; of data: types of JSON, ids, addresses, what a database is called.
 KNOWN = frozenset(
-    """PasteTrader Django API YAML yaml yml JSON json MiB KB MB ID ms zip UTC Enter Shift Esc lease symbol AAPL
-    SECRET_KEY SECRET_KEY_FALLBACKS input_schema list_executions
+    """PasteTrader Django API MCP YAML yaml yml JSON json MiB KB MB ID ms zip UTC Enter Shift Esc lease symbol AAPL
+    SECRET_KEY SECRET_KEY_FALLBACKS input_schema list_executions crm
     number string integer boolean array null description debug info warning error tool version full
     SQLite PostgreSQL InMemoryChannelLayer none idempotent at_most_once checkable
     scripted default analyst max_requests""".split()
@@ -44,7 +45,7 @@ WORD = re.compile(r"[A-Za-z_]{2,}")
 # What a test called something; an id or the end of one; a token or the beginning of one; a deed of the audit; the name
 # of a registered tool, or of one in an example; an expression.
 NAMED = re.compile(
-    r"\b(?:core|crm|http|market|shell)\.\w+|\$\{\{.*?\}\}|\btool\.tried\b|\bagent\.\w+|"
+    r"\b(?:core|crm|http|market|mcp|shell)\.\w+|\$\{\{.*?\}\}|\btool\.tried\b|\bagent\.\w+|"
     r"\bzz[\w.-]*|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8}\b|\bpt_[\w-]+"
 )
 READ_ALOUD = ("title", "aria-label", "placeholder", "alt", "label", "data-on", "data-off", "data-one", "data-many")
@@ -274,6 +275,26 @@ def test_the_pages_of_tools(root, built_in_tools):
     _ = read(client, change, **fields, read_version=1)
     _ = read(client, f"{TOOLS}{row.pk}/delete/")
     _ = read(client, f"{TOOLS}{row.pk}/delete/", post="yes")
+
+
+def test_the_page_that_imports_tools_of_an_mcp_server(root, settings, tmp_path):
+    client, page, listed = korean(root), f"{TOOLS}mcp/", tmp_path / "tools.json"
+    assert "설정에 MCP 서버가 없습니다." in read(client, page)
+    entry = bare_mcp.entry("text('')", str(listed))
+    settings.PASTETRADER = {**settings.PASTETRADER, "MCP_SERVERS": {"zz": entry}}
+    _ = read(client, page)
+    tools = [
+        {**bare_mcp.TOOL, "name": name, "description": "zz", "annotations": {"readOnlyHint": True}} for name in "ab"
+    ]
+    listed.write_text(jsontext.dumps(tools))
+    assert "새 도구" in read(client, page, server="zz")
+    assert "다시 확인하십시오" in read(client, page, server="zz", **{"import": "1", "tool": ["0 a"]})
+    (mark,) = re.findall(r'value="(\w+) a"', read(client, page, server="zz"))
+    assert "수행한 작업" in read(client, page, server="zz", **{"import": "1", "tool": [f"{mark} a"]})
+    listed.write_text("[]")
+    assert "사라짐" in read(client, page, server="zz")
+    assert "거부됨" in read(client, page, server="zz", **{"import": "1", "tool": ["0 no"]})
+    assert "아무 작업도 하지 않았습니다" in read(client, page, server="zz", **{"import": "1"})
 
 
 def test_the_pages_of_agents(root, flow, built_in_tools, import_document):

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
 from workflows_app.admin.frame import user_of
-from workflows_app.admin.site import SiteAdmin
+from workflows_app.admin.mcp_import import McpImportPage
 from workflows_app.admin.tool_form import ToolForm
 from workflows_app.admin.words import EFFECT_WORDS
 from workflows_app.catalogue import entries_for, entry_for
@@ -22,6 +22,7 @@ from workflows_app.dag.configured import example_of
 from workflows_app.dag.parameters import Parameter, parameters_of, type_of
 from workflows_app.models import ConfiguredTool
 from workflows_app.services import tools
+from workflows_app.services.mcp_tools import server_names
 from workflows_app.tools.errors import UnknownTool
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def rows_of(parameters: Sequence[Parameter]) -> list[Row]:
 
 
 @admin.register(ConfiguredTool)
-class ToolAdmin(SiteAdmin[ConfiguredTool]):
+class ToolAdmin(McpImportPage):
     """The catalogue has registered tools, too."""
 
     shelf = tools.SHELF
@@ -96,6 +97,7 @@ class ToolAdmin(SiteAdmin[ConfiguredTool]):
             "count": len(every),
             "wanted": wanted,
             "may_add": self.has_add_permission(request),
+            "may_import": self.may_import(request) and bool(server_names()),
         }
         return TemplateResponse(request, "workflows_app/tool/list.html", context)
 

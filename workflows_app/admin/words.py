@@ -2,12 +2,14 @@
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from workflows_app.dag.differences import Change, Part
 from workflows_app.dag.problems import ProblemCode
 from workflows_app.dag.types import Effect
 from workflows_app.models.access import Role
 from workflows_app.models.token import Scope
+from workflows_app.services.mcp_tools import State
 
 CHANGE_WORDS: dict[Change, Promise] = {
     Change.ADDED: _("added"),
@@ -32,6 +34,15 @@ ROLE_WORDS: dict[Role, Promise] = {
     Role.VIEWER: _("viewer: sees it and its executions"),
     Role.OPERATOR: _("operator: runs and cancels it too"),
     Role.EDITOR: _("editor: changes it too"),
+}
+
+# What importing a tool of an MCP server does, or would do.
+IMPORT_WORDS: dict[State, Promise] = {
+    State.NEW: pgettext_lazy("an imported tool", "new"),
+    State.CHANGED: pgettext_lazy("an imported tool", "changed"),
+    State.SAME: pgettext_lazy("an imported tool", "as it was"),
+    State.GONE: pgettext_lazy("an imported tool", "gone"),
+    State.REFUSED: pgettext_lazy("an imported tool", "refused"),
 }
 
 SCOPE_NAMES: dict[Scope, Promise] = {

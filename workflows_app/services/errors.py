@@ -342,6 +342,12 @@ class RegisteredTool(DefinitionError):
         )
 
 
+class McpServerUnusable(DefinitionError):
+    """Raised when nobody can say which tools an MCP server has; the sentence is that of a node that would call one."""
+
+    code: ClassVar[str] = "mcp_server"
+
+
 class AgentNotFound(DefinitionError):
     """Raised when no agent that a user may see has a name."""
 
