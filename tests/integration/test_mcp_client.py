@@ -15,13 +15,15 @@ from executions_app.executor import WorkflowExecutor
 from executions_app.models import ExecutionLog, NodeAttempt
 from executions_app.services.try_tool import try_tool
 from tests import bare_mcp, mcp_server
+from tests.http_server import serving_in_thread
 from tests.integration.conftest import document
 from tests.integration.staff import browser, staff, superuser, text_of
+from tests.model_server import one_by_one, says, sent, wishes
 from tests.unit.tools.mcp.conftest import programs_of
 from workflows_app.checks import check_mcp_servers
 from workflows_app.dag import jsontext
 from workflows_app.models import AuditEntry, ConfiguredTool, WorkflowVersion
-from workflows_app.services.errors import McpServerUnusable, ToolPermission
+from workflows_app.services.errors import InvalidDefinition, McpServerUnusable, ToolPermission
 from workflows_app.services.mcp_tools import State, Wish, import_tools, look
 from workflows_app.services.secrets import NewSecret, set_secret
 
@@ -210,6 +212,25 @@ def test_the_secret_of_the_owner_is_the_token_and_is_on_record_nowhere(site, own
     kept = [entries, *(str(one.__dict__) for model in (NodeAttempt, ConfiguredTool) for one in model.objects.all())]
     assert SECRET not in jsontext.dumps(kept)
     assert [log.level for log in ExecutionLog.objects.filter(message__startswith="Calls greet")] == ["debug"]
+
+
+def test_an_agent_calls_an_imported_tool_where_its_node_allows_effects(site, listed, settings, import_document):
+    told = {"name": "work", "annotations": {"readOnlyHint": True}}
+    site(crm=bare_mcp.entry("text('done %s' % args['n'])", listed(told)))
+    imported()
+    node = {"type": "agent", "provider": "local", "model": "small", "prompt": "Go.", "tools": ["crm.work"]}
+    # What the server says of its effect opens nothing.
+    with pytest.raises(InvalidDefinition, match="allow_effects"):
+        import_document(document("t>a", a=node))
+    workflow = import_document(document("t>a", a={**node, "allow_effects": True}))
+    with serving_in_thread(one_by_one(wishes(("crm_work", '{"n": 7}')), says("Well."))) as server:
+        local = {"kind": "openai", "base_url": f"{server.url}/v1", "api_key_env": ""}
+        settings.PASTETRADER = {**settings.PASTETRADER, "AGENT_PROVIDERS": {"local": local}}
+        asked = asyncio.run(WorkflowExecutor().execute(workflow.id)).node_results["a"]
+        first, second = map(sent, server.requests)
+    assert (asked.status, asked.output_data) == ("completed", {"text": "Well."})
+    assert list(first["tools"][0]["function"]["parameters"]["properties"]) == ["n"]
+    assert second["messages"][-1]["content"] == '{"text":"done 7"}'
 
 
 def test_a_trial_leaves_no_program_behind(site, listed):
