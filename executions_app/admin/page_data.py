@@ -9,14 +9,18 @@ from django.urls import NoReverseMatch, reverse
 
 from executions_app.admin.filters import trigger_word
 from executions_app.admin.page_words import page_words
-from executions_app.admin.sentences import usage_text
+from executions_app.admin.sentences import budget_text, usage_text
+from executions_app.conf import execution_settings
+from executions_app.engine.budget import caps_of_budget, strictest
 from executions_app.engine.states import ExecutionStatus
 from executions_app.journals import Search, search
-from executions_app.pictures import counts_of, table_of
+from executions_app.pictures import counts_of, plan_of_execution, table_of
 from executions_app.queries import LEVELS, reruns_of
 from executions_app.spans import duration_ms
 from executions_app.usage import usage_of_execution
+from workflows_app.agents.calls import amount
 from workflows_app.dag import jsontext
+from workflows_app.dag.types import NodeType
 from workflows_app.models.access import Verb, can
 from workflows_app.wording import NODE_TYPE_WORDS, STATUS_WORDS, reason_word, scheduling_word
 
@@ -48,6 +52,7 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
         "reason": reason_word(execution.reason),
         "elapsed_ms": duration_ms(execution.started_at, execution.ended_at),
         "usage": usage_of(execution),
+        "budget": _budget_of(execution),
         "total": sum(counts.values()),
         "counts": [(status, counts[status]) for status in STATUS_WORDS if counts.get(status)],
         "rows": rows,
@@ -90,6 +95,15 @@ def search_of(given: Mapping[str, str]) -> Search:
 def number_of(text: str | None) -> int | None:
     """A whole number that columns have; None for all else."""
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _budget_of(execution: WorkflowExecution) -> str:
+    """What its agents may take together by its document and by the settings; empty where there are none."""
+    plan = plan_of_execution(execution)
+    if not any(node.type is NodeType.AGENT for node in plan.nodes):
+        return ""
+    caps = strictest(caps_of_budget(plan.settings.budget), execution_settings().limits.agent_budget)
+    return budget_text(caps.max_requests, caps.max_tokens, amount(caps.max_cost))
 
 
 def _workflow_url(execution: WorkflowExecution) -> str:

@@ -5,7 +5,7 @@ import math
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, override
 
@@ -16,6 +16,7 @@ from executions_app.management.progress import LiveProgress, PlainProgress
 from executions_app.models import NodeExecution, WorkflowExecution
 from executions_app.queries import execution_by_id, execution_json
 from executions_app.services.run import cancel_soon, close, run_to_its_end
+from executions_app.usage import usage_sentence
 from workflows_app.dag import jsontext
 from workflows_app.management.base import EXIT_INVALID, WorkflowCommand
 
@@ -110,17 +111,10 @@ class RunCommand(WorkflowCommand, ABC):
             took = "" if shown["duration_ms"] is None else f" in {shown['duration_ms']} ms"
             self.stderr.write(f"Execution {execution.id} {execution.status}{took}: {summary}.")
             if usage := shown.get("usage"):
-                self.stderr.write(_told_of(usage))
+                self.stderr.write(f"Agents took {usage_sentence(usage)}.")
             if execution.error is not None:
                 self.stderr.write(str(execution.error["message"]))
         self.stdout.write(jsontext.pretty(shown if options["json"] else execution.output))
-
-
-def _told_of(usage: Mapping[str, Any]) -> str:
-    """What agents took, in a sentence."""
-    requests = f"{usage['requests']} request{'' if usage['requests'] == 1 else 's'}"
-    cost = "" if usage["cost"] is None else f", cost {usage['cost'].normalize():f}"
-    return f"Agents took {requests}, {usage['input_tokens']} tokens in, {usage['output_tokens']} out{cost}."
 
 
 @contextmanager

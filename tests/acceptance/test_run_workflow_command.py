@@ -13,6 +13,8 @@ import pytest
 from tests import databases
 from tests.acceptance.conftest import ROOT
 from tests.eventually import eventually
+from tests.http_server import serving_in_thread
+from tests.model_server import one_by_one, says
 from workflows_app.dag import jsontext, yamltext
 
 SLEEPER = """name: sleeper
@@ -32,7 +34,7 @@ edges: [{from: t, to: a}]
 """
 EXECUTION_KEYS = [
     "id", "workflow", "status", "reason", "labels", "rerun_of", "trigger_type", "scheduling", "input", "output",
-    "error", "seq", "created_at", "started_at", "ended_at", "duration_ms", "nodes",
+    "error", "seq", "created_at", "started_at", "ended_at", "duration_ms", "nodes", "usage",
 ]  # fmt: skip
 NODE_KEYS = {
     "key", "type", "name", "status", "reason", "level", "retry_count", "input", "output", "error", "started_at",
@@ -298,3 +300,24 @@ def _read(descriptor):
     except OSError:
         # The other end is closed: all is read.
         return b""
+
+
+def test_the_report_of_the_demo_says_that_its_model_is_scripted_and_what_it_took(shell):
+    done = shell("run_workflow", "demo/rsi-report.yaml", "--set", "symbol=AAPL")
+    assert done.code == 0
+    assert "The model is scripted: no model is asked." in done.err
+    assert "words: Scripted answer, no model was asked." in done.err
+    assert "Agents took 1 request, " in done.err
+
+
+def test_what_a_real_service_says_is_shown_line_by_line_with_what_it_took(shell):
+    said = says("Apple rose.\nIt may fall.", tokens=(812, 64))
+    with serving_in_thread(one_by_one(said)) as service:
+        shell.environment |= {"AGENT_PROVIDER": f"openai:small@{service.url}/v1", "OPENAI_API_KEY": "sk-of-a-test"}
+        done = shell("run_workflow", "demo/rsi-report.yaml", "--set", "symbol=AAPL")
+    assert done.code == 0
+    told = [line.partition(" · ")[2] for line in done.err.splitlines()]
+    assert [line for line in told if line.startswith("words: ")] == ["words: Apple rose.", "words: It may fall."]
+    assert "Agents took 1 request, 812 tokens in, 64 out." in done.err
+    assert "Wrote" not in done.err
+    assert "sk-of-a-test" not in done.err + done.out
