@@ -56,6 +56,11 @@ class Mask:
         return not self._values
 
     @property
+    def has_space(self) -> bool:
+        """Whether there is white space in a value."""
+        return any(map(str.isspace, "".join(self._values)))
+
+    @property
     def reach(self) -> int:
         """No spelling of a value has more characters."""
         return 0 if self.is_empty else _finder(self._values).reach

@@ -1,9 +1,12 @@
 """Secrets in a text that comes in pieces: one that is cut in two by them is hidden like any other."""
 
+import re
+
 from workflows_app.tools.masking import Mask
 
 # The letters at the ends of a value in base64 are shared with its neighbours; padding has spellings of its own.
 _MARGIN = 64
+_LAST_SPACE = re.compile(r"\s(?=\S*\Z)")
 
 
 class MaskedStream:
@@ -21,6 +24,9 @@ class MaskedStream:
             return piece
         text = self._held + piece
         cut = len(text) - self._mask.reach - _MARGIN
+        # Words can be shown as they come: a secret without white space has none in any spelling.
+        if not self._mask.has_space and (space := _LAST_SPACE.search(text)) is not None:
+            cut = max(cut, space.end())
         if cut <= 0:
             self._held = text
             return ""
