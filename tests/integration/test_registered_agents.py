@@ -16,7 +16,7 @@ from executions_app.services.start import StartRequest, start
 from tests.http_server import serving_in_thread
 from tests.integration.api import program_of
 from tests.integration.conftest import document, source_of
-from tests.model_server import one_by_one, says, sent
+from tests.model_server import one_by_one, says, sent, wishes
 from workflows_app.catalogue import Uses, uses_of
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
@@ -36,6 +36,7 @@ from workflows_app.services.errors import (
 from workflows_app.services.publish import publish, publish_anonymous
 from workflows_app.services.secrets import NewSecret, create_secret
 from workflows_app.services.site import Edit, Shelf
+from workflows_app.tools import tool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -404,3 +405,38 @@ def test_the_workflows_that_name_an_agent_are_found(root, owner, import_document
     assert uses_of(row, root) == Uses(workflows=[mine], others=0)
     stranger = get_user_model().objects.create_user("eve")
     assert uses_of(row, stranger) == Uses(workflows=[], others=1)
+
+
+# Their tools.
+
+
+@pytest.fixture
+def pay(tools):
+    @tool("test.pay", effect="at_most_once")
+    def pay(amount: int) -> str:
+        """Pays."""
+        return f"paid {amount}"
+
+
+def test_a_node_has_the_effect_that_the_tools_of_its_agent_have(pay, root, import_document):
+    make(root, tools=["core.set", "test.pay"], allow_effects=True)
+    node = plan_of(import_document(naming())).nodes[1]
+    assert ([tool.name for tool in node.offered], node.effect) == (["core.set", "test.pay"], "at_most_once")
+    assert problems(effect="none") == [("INVALID_CONFIG", "effect")]
+    assert problems(retry={"max_retries": 1}) == [("RETRY_OF_AT_MOST_ONCE", "retry.max_retries")]
+
+
+def test_an_agent_may_not_have_tools_with_an_effect_unless_it_says_so(pay, root):
+    with pytest.raises(InvalidAgent) as refused:
+        make(root, tools=["test.pay"])
+    assert [mistake.field for mistake in refused.value.mistakes] == ["tools[0]"]
+
+
+def test_the_model_calls_the_tools_of_its_agent(pay, root, import_document, settings):
+    with serving_in_thread(one_by_one(wishes(("test_pay", '{"amount": 3}')), says("Done."))) as server:
+        local = {"kind": "openai", "base_url": f"{server.url}/v1", "api_key_env": ""}
+        settings.PASTETRADER = {**settings.PASTETRADER, "AGENT_PROVIDERS": {"local": local}}
+        make(root, provider="local", model="small", tools=["test.pay"], allow_effects=True)
+        result = asyncio.run(WorkflowExecutor().execute(import_document(naming(prompt="Pay 3.")).id, {}))
+        assert result.node_results["n"].output_data == {"text": "Done."}
+        assert "paid 3" in jsontext.dumps(sent(server.requests[1])["messages"])
