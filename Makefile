@@ -35,8 +35,8 @@ test: sync ## set everything up and run every test: all on SQLite, what needs a 
 	@$(MAKE) --no-print-directory test-postgresql
 
 .PHONY: test-postgresql
-test-postgresql: sync ## the tests that need a database, on the PostgreSQL of DATABASE_URL, or on one that comes and goes
-	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) --dist worksteal $(ARGS) \
+test-postgresql: sync ## the tests to which the database matters, on the PostgreSQL of DATABASE_URL, or on one that comes and goes
+	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) --dist worksteal -m "not one_database" $(ARGS) \
 		tests/integration tests/acceptance tests/crash
 
 .PHONY: check

@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.conftest import ROOT
 from tests.server import serving
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.one_database]
 MARK = "@@@"
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What is different every time.

@@ -5,6 +5,8 @@ import pytest
 from tests import databases
 from tests.acceptance.conftest import ROOT, Shell
 
+pytestmark = pytest.mark.one_database
+
 HELLO = ROOT / "demo" / "hello.yaml"
 
 

@@ -20,7 +20,7 @@ from tests import databases
 from tests.acceptance.conftest import ROOT, Shell
 from tests.server import serving
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.one_database]
 
 FEE = """name: %s
 variables: {rate: 0.1}

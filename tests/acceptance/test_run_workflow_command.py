@@ -17,6 +17,8 @@ from tests.http_server import serving_in_thread
 from tests.model_server import one_by_one, says
 from workflows_app.dag import jsontext, yamltext
 
+pytestmark = pytest.mark.one_database
+
 SLEEPER = """name: sleeper
 nodes:
   - {key: t, type: trigger}

@@ -16,6 +16,8 @@ from pastetrader.serve import address, demo_password, prepare
 from tests.acceptance.conftest import ROOT
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.one_database
+
 COMMAND = [sys.executable, "-m", "pastetrader.serve", "--port"]
 
 

