@@ -61,7 +61,8 @@ def is_alive(pid):
     """Whether there is such a process that is more than a name in a table."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # It may also go between the opening and the reading.
         return False
 
 
