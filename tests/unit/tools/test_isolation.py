@@ -73,7 +73,7 @@ def started():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
             if int(fields[1]) == os.getpid():
                 found.add(int(entry.name))
