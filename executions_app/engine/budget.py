@@ -122,18 +122,31 @@ class Budget:
         self._total += spent
 
     def _serve(self) -> None:
-        while self._waiting:
-            first = self._waiting[0]
-            if not first.granted.done():
+        while self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        """Answer one who waits: the first, or one whose node has been granted something meanwhile, which must not wait.
+
+        False where all wait on.
+        """
+        for position, one in enumerate(self._waiting):
+            if not one.granted.done():
+                holds = self._held(one.node) != NOTHING
+                if position and not holds:
+                    continue
                 try:
-                    wanted = self._quoted(first.node, first.quote, self._hopes(first.node))
+                    left = self._left(one.node) if holds else self._hopes(one.node)
+                    wanted = self._quoted(one.node, one.quote, left)
                 except Exception as error:  # noqa: BLE001 - it is the waiting call's answer
-                    first.granted.set_exception(error)
+                    one.granted.set_exception(error)
                 else:
-                    if not fits(wanted, self._left(first.node)):
-                        return
-                    first.granted.set_result(self._take(first.node, wanted))
-            _ = self._waiting.popleft()
+                    if not fits(wanted, self._left(one.node)):
+                        continue
+                    one.granted.set_result(self._take(one.node, wanted))
+            del self._waiting[position]
+            return True
+        return False
 
     def _take(self, node: int, wanted: Spent) -> Reservation:
         reservation = Reservation(node, wanted)

@@ -146,6 +146,20 @@ async def test_two_nodes_that_hold_something_do_not_wait_for_each_other():
     assert (await accounts.reserve(1, at_most(50))).amount.tokens == 40
 
 
+async def test_a_node_that_is_granted_one_of_two_requests_does_not_wait_with_the_other():
+    accounts = budget(Caps(max_tokens=100))
+    first = await accounts.reserve(0, exactly(spent(100)))
+    one, another, other = await begun(*(accounts.reserve(node, exactly(spent(60))) for node in (1, 2, 1)))
+    accounts.settle(first, NOTHING)
+    await begun()
+    assert (one.done(), another.done(), other.done()) == (True, False, True)
+    with pytest.raises(BudgetExceeded, match="60 used and 40 left"):
+        await other
+    accounts.settle(await one, NOTHING)
+    accounts.settle(await another, NOTHING)
+    assert accounts.is_idle
+
+
 async def test_one_that_stops_waiting_lets_the_next_one_go_on():
     accounts = budget(Caps(max_tokens=100))
     first = await accounts.reserve(0, exactly(spent(50)))
