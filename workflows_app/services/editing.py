@@ -6,13 +6,12 @@ succeeds: the first statement of each locks the row and checks the version at on
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 
 from workflows_app.dag import jsontext
@@ -30,6 +29,7 @@ from workflows_app.services.errors import (
     VersionConflict,
     WorkflowNotFoundError,
 )
+from workflows_app.services.uniqueness import unique_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -48,7 +48,7 @@ def create(source: Source, owner: User) -> Workflow:
     """A new workflow. Raises `InvalidDefinition` and `NameTaken`; then nothing is saved."""
     document = checked(source)
     workflow = Workflow(owner=owner, name=cast(str, document["name"]))
-    with _unique_name(workflow.name):
+    with unique_name(NameTaken(workflow.name)):
         write(workflow, document)
         audit(owner, "workflow.created", workflow)
     return workflow
@@ -60,7 +60,7 @@ def put(source: Source, owner: User, *, may_replace: bool = True) -> tuple[Workf
     Raises `InvalidDefinition`, and `NameTaken` where it may not replace one; then nothing is saved.
     """
     document = checked(source)
-    with _unique_name(cast(str, document["name"])):
+    with unique_name(NameTaken(cast(str, document["name"]))):
         workflow, saved = save(source, owner)
         if saved is Saved.CREATED:
             audit(owner, "workflow.created", workflow)
@@ -79,7 +79,7 @@ def replace(edit: Edit, source: Source) -> Workflow:
     """
     demand(edit.user, Verb.EDIT, edit.workflow)
     document = checked(source)
-    with _unique_name(cast(str, document["name"])):
+    with unique_name(NameTaken(cast(str, document["name"]))):
         workflow = locked(edit)
         if jsontext.dumps(document_of(workflow)) == jsontext.dumps(document):
             return workflow
@@ -96,7 +96,7 @@ def change(edit: Edit, fields: Mapping[str, JsonValue], *, is_active: bool | Non
     Raises what `replace` raises; only what these keys bring about is refused.
     """
     demand(edit.user, Verb.EDIT, edit.workflow)
-    with _unique_name(str(fields.get("name"))):
+    with unique_name(NameTaken(str(fields.get("name")))):
         workflow = locked(edit)
         before = document_of(workflow)
         # New keys come before the nodes, as people write them.
@@ -138,7 +138,7 @@ def duplicate(workflow: Workflow, user: User, name: str | None = None) -> Workfl
     # What is wrong with the original is wrong with its copy.
     problems = refuse_new(problems_in(document_of(workflow)), problems_in(document))
     copy = Workflow(owner=user, name=chosen)
-    with _unique_name(chosen):
+    with unique_name(NameTaken(chosen)):
         write(copy, document)
         copy.problems = stored(problems)
         copy.save(update_fields=["problems"])
@@ -199,16 +199,6 @@ def save_next_version(workflow: Workflow, problems: Sequence[Problem]) -> None:
 
 
 _PARTS = ("nodes", "edges")
-
-
-@contextmanager
-def _unique_name(name: str) -> Generator[None]:
-    """A transaction in which the only constraint that can be hurt is that of the name."""
-    try:
-        with transaction.atomic():
-            yield
-    except IntegrityError as error:
-        raise NameTaken(name) from error
 
 
 def _free_name(name: str, owner: User) -> str:

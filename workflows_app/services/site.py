@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 
 from workflows_app.dag import jsontext
 from workflows_app.models.site import SiteModel
 from workflows_app.services.audit import audit, audit_name
 from workflows_app.services.limits import is_first_of_minute
+from workflows_app.services.uniqueness import unique_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -65,7 +65,7 @@ class Shelf[M: SiteModel, R: DataclassInstance]:
         self.demand(user, "add")
         fields = asdict(self.checked(recipe))
         row = self.model(created_by=user, **fields)
-        with self._unique_name(row.name):
+        with unique_name(self.refusals.name_taken(row.name)):
             row.save(force_insert=True)
             audit(user, f"{self.noun}.created", row, {name: fields[name] for name in self.noted})
         return row
@@ -73,7 +73,7 @@ class Shelf[M: SiteModel, R: DataclassInstance]:
     def change(self, edit: Edit[M], fields: Mapping[str, Any]) -> M:
         """The thing with other values of these fields; what is the same changes nothing, not even the version."""
         self.demand(edit.user, "change")
-        with self._unique_name(str(fields.get("name", edit.row.name))):
+        with unique_name(self.refusals.name_taken(str(fields.get("name", edit.row.name)))):
             row = self._locked(edit)
             before = self.recipe_of(row)
             wanted = asdict(self.checked(replace(before, **fields)))
@@ -123,11 +123,3 @@ class Shelf[M: SiteModel, R: DataclassInstance]:
         if present is None:
             raise self.refusals.unknown(edit.row.name)
         raise self.refusals.conflict(present.version)
-
-    @contextmanager
-    def _unique_name(self, name: str) -> Generator[None]:
-        try:
-            with transaction.atomic():
-                yield
-        except IntegrityError as error:
-            raise self.refusals.name_taken(name) from error
