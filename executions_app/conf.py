@@ -14,6 +14,8 @@ from workflows_app.tools.http.limits import HttpLimits
 from workflows_app.tools.process_limits import ChildSetup, Processes, ProcessLimits
 from workflows_app.tools.threads import DEFAULT_LIMIT
 
+INLINE = "inline"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionSettings:
@@ -35,6 +37,10 @@ class ExecutionSettings:
     # and whether a process that serves the site runs any.
     concurrency: int
     engine_in_asgi: bool
+    # What tells workers of accepted runs: see `dispatch.base`.
+    dispatch: str
+    # The queues that this process serves; empty: all.
+    queues: tuple[str, ...]
     # So many executions that one user started may wait.
     pending_executions: int
     # What opens `/metrics`; empty: it is open.
@@ -74,12 +80,19 @@ def execution_settings() -> ExecutionSettings:
         heartbeat_seconds=float(configured.get("HEARTBEAT_SECONDS", 8.0)),
         scan_seconds=float(configured.get("SCAN_SECONDS", 5.0)),
         concurrency=int(configured.get("CONCURRENCY", 32)),
-        engine_in_asgi=bool(configured.get("ENGINE_IN_ASGI", True)),
+        # Where an engine of its own dispatches, the processes that serve the site are not meant to run anything.
+        engine_in_asgi=bool(configured.get("ENGINE_IN_ASGI", _dispatch(configured) == INLINE)),
+        dispatch=_dispatch(configured),
+        queues=tuple(configured.get("QUEUES") or ()),
         metrics_token=str(configured.get("METRICS_TOKEN", "")),
         pending_executions=int(configured.get("MAX_PENDING_EXECUTIONS", 1000)),
         cancel_poll_seconds=float(configured.get("CANCEL_POLL_SECONDS", 1.0)),
         sockets_per_user=int(configured.get("SOCKETS_PER_USER", 100)),
     )
+
+
+def _dispatch(configured: Mapping[str, Any]) -> str:
+    return str(configured.get("DISPATCH") or INLINE)
 
 
 def _budget(configured: Mapping[str, Any]) -> Caps:

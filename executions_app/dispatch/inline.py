@@ -7,15 +7,40 @@ order, runs are handed back; where it is killed, another engine, or the next sta
 import asyncio
 import atexit
 import threading
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import ClassVar
+
+from django.db import connection, transaction
 
 from executions_app.conf import execution_settings
+from executions_app.dispatch.base import Capabilities, Job
+from executions_app.dispatch.running import wake
 from executions_app.dispatch.worker import Worker
 from executions_app.live.publisher import publisher
+from executions_app.models.notices import notify_work
 from executions_app.recorder.thread import recorder
 
 # Beyond the grace that running nodes have.
 _LAST_SECONDS = 3.0
+
+
+class Inline:
+    """The record itself, with a notice where the database has some: nothing else is needed."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(transactional=True, run_at=False, priority=True)
+
+    def send(self, job: Job) -> None:
+        del job
+        with connection.cursor() as cursor:
+            notify_work(cursor)
+        transaction.on_commit(wake)
+
+    async def serve(self, concurrency: int, queues: Sequence[str]) -> None:
+        worker = Worker(concurrency, queues)
+        worker.stop_at_signals()
+        await worker.serve()
+
 
 _lock = threading.Lock()
 _engine: "_Engine | None" = None
@@ -57,7 +82,7 @@ def stop_engine() -> None:
 class _Engine:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._worker = Worker(execution_settings().concurrency)
+        self._worker = Worker(execution_settings().concurrency, execution_settings().queues)
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
         _ = atexit.register(stop_engine)

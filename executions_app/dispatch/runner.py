@@ -27,7 +27,7 @@ from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, Reason
 from executions_app.live.events import Observer
 from executions_app.live.publisher import publisher
 from executions_app.models import ownership, querysets
-from executions_app.models.ownership import Abandoned, Claim
+from executions_app.models.ownership import Abandoned, Asked, Claim
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.thread import recorder
 from executions_app.recorder.writer import Run
@@ -63,11 +63,17 @@ async def resume(seen: Abandoned) -> bool:
     return await _guarded(_Turn(lambda: _reclaim(seen), CancelToken(), None), str(seen.execution_id))
 
 
-async def claim_waiting(limit: int) -> Sequence[Coroutine[Any, Any, bool]]:
-    """Take pending executions, the oldest first; each is to be run by awaiting it, as `run` does."""
+async def claim_waiting(
+    limit: int, queues: Sequence[str] = (), patience: float = 0.0
+) -> Sequence[Coroutine[Any, Any, bool]]:
+    """Take pending executions in their order; each is to be run by awaiting it, as `run` does.
+
+    Of these queues, or of all; those that have been due for so many seconds.
+    """
     claimed_at = time.monotonic()
+    asked = Asked(limit=limit, queues=queues, patience=patience)
     claims = await in_recorder(
-        lambda: ownership.claim_waiting(limit, engine_name(), execution_settings().lease_seconds)
+        lambda: ownership.claim_waiting(asked, engine_name(), execution_settings().lease_seconds)
     )
     return [_go(claim, claimed_at) for claim in claims]
 

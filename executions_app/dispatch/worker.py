@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 import sys
 import uuid
 from asyncio.subprocess import DEVNULL
@@ -28,11 +29,19 @@ POLL_SECONDS = 0.5
 
 
 class Worker:
-    """`concurrency` bounds the runs at a time. `serve` returns when `stop` was called and its runs are handed back."""
+    """`concurrency` bounds the runs at a time; they are of these queues, or of any.
 
-    def __init__(self, concurrency: int) -> None:
+    `serve` returns when `stop` was called and its runs are handed back. Where a dispatcher gives permits, the worker
+    leaves a run to them for `patience` seconds before it takes it by itself.
+    """
+
+    def __init__(self, concurrency: int, queues: Sequence[str] = (), *, patience: float = 0.0) -> None:
         self._concurrency = concurrency
+        self._queues = queues
+        self._patience = patience
         self._runs: set[asyncio.Task[bool]] = set()
+        # Permits are taken up one after the other, so that none takes what another one counted as free.
+        self._turn = asyncio.Lock()
         # The process in which suspects are run.
         self._quarantine: asyncio.subprocess.Process | None = None
         self._is_quarantined = False
@@ -49,6 +58,20 @@ class Worker:
         """
         self._stopping = True
         self._news.set()
+
+    def stop_at_signals(self) -> None:
+        """Stop at SIGTERM and Ctrl-C; in the worker's event loop, of the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+
+    async def permit(self) -> bool:
+        """Take up the run that is next, and run it to its end. False where there is none, or the worker stops."""
+        async with self._turn:
+            while not self._free and not self._stopping:
+                _ = await asyncio.wait(self._runs, return_when=asyncio.FIRST_COMPLETED)
+            found = () if self._stopping else await runner.claim_waiting(1, self._queues)
+            runs = [self._start(run) for run in found]
+        return bool(runs) and await asyncio.shield(runs[0])
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -80,8 +103,8 @@ class Worker:
             if self._free and asyncio.get_running_loop().time() >= self._scan_at:
                 await self._take_abandoned()
             if self._free:
-                for run in await runner.claim_waiting(self._free):
-                    self._start(run)
+                for run in await runner.claim_waiting(self._free, self._queues, self._patience):
+                    _ = self._start(run)
         except (DatabaseError, InterfaceError) as error:
             self._say_once(str(error).strip())
         else:
@@ -99,10 +122,10 @@ class Worker:
         suspects = [seen for seen in found if seen.is_suspect]
         for seen in found:
             if not seen.is_suspect:
-                self._start(runner.resume(seen))
+                _ = self._start(runner.resume(seen))
         if suspects and not self._is_quarantined:
             self._is_quarantined = True
-            self._start(self._isolate(suspects))
+            _ = self._start(self._isolate(suspects))
 
     async def _isolate(self, suspects: Sequence[Abandoned]) -> bool:
         """Go on with runs in a process of their own: should one kill that too, no other run goes with it."""
@@ -121,10 +144,11 @@ class Worker:
         # Where a process of its own cannot work, or somebody else was first, it says so and ends.
         return code == 0 or (code > 0 and await runner.resume(suspects[0]))
 
-    def _start(self, run: Coroutine[Any, Any, bool]) -> None:
+    def _start(self, run: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
         task = asyncio.create_task(_logged(run))
         self._runs.add(task)
         task.add_done_callback(self._end)
+        return task
 
     def _end(self, task: asyncio.Task[bool]) -> None:
         self._runs.discard(task)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, override
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy
 
 from executions_app.engine.states import TERMINAL_EXECUTION, ExecutionStatus
-from workflows_app.dag.types import JsonObject, JsonValue, Scheduling
+from workflows_app.dag.types import DEFAULT_QUEUE, JsonObject, JsonValue, Scheduling
 from workflows_app.models import Workflow, WorkflowVersion
 from workflows_app.models.access import EVERYTHING, NOTHING, Verb, sees_everything
 from workflows_app.models.fields import JsonTextField, new_id
@@ -90,6 +91,16 @@ class WorkflowExecution(models.Model):
     error: models.Field[JsonObject | None, JsonObject | None] = JsonTextField(null=True)
     # At most one such execution of a workflow is pending or running.
     exclusive: models.BooleanField[bool, bool] = models.BooleanField(default=False)
+    # Workers take those of their queues: of a higher priority first, then the longest due, by turns of those who
+    # started them. Nothing starts before it is due.
+    queue: models.CharField[str, str] = models.CharField(max_length=60, default=DEFAULT_QUEUE, db_default=DEFAULT_QUEUE)
+    priority: models.SmallIntegerField[int, int] = models.SmallIntegerField(default=0, db_default=0)
+    due_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(db_default=Now())
+    # So many with the same key may be under way; empty: there is no limit.
+    concurrency_key: models.CharField[str, str] = models.CharField(max_length=300, default="", db_default="")
+    concurrency_limit: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0, db_default=0)
+    # Those among which only the longest due can be next: queue, priority, who started it, key.
+    lane: models.CharField[str, str] = models.CharField(max_length=400, default="", db_default="")
     # Hash of workflow, caller and the caller's key; and of the request that first used it.
     idempotency_hash: models.CharField[str | None, str | None] = models.CharField(max_length=64, null=True, unique=True)
     request_hash: models.CharField[str, str] = models.CharField(max_length=64, blank=True, default="")
@@ -138,6 +149,12 @@ class WorkflowExecution(models.Model):
                 fields=["rerun_of"],
                 condition=models.Q(rerun_of__isnull=False),
                 name="execution_reruns",
+            ),
+            models.Index(fields=["lane", "due_at", "id"], condition=models.Q(status="pending"), name="execution_lanes"),
+            models.Index(
+                fields=["concurrency_key"],
+                condition=models.Q(status="running") & ~models.Q(concurrency_key=""),
+                name="execution_at_a_time",
             ),
             *(
                 models.Index(

@@ -109,6 +109,14 @@ class Claim(NamedTuple):
     progress: Progress = NOTHING_YET
 
 
+class Asked(NamedTuple):
+    """What an engine can take: so many, of these queues or of all, that have been due for so many seconds."""
+
+    limit: int
+    queues: Sequence[str] = ()
+    patience: float = 0.0
+
+
 class Renewed(NamedTuple):
     """A run that is still its owner's."""
 
@@ -138,14 +146,14 @@ def claim(execution_id: uuid.UUID, owner: str, lease_seconds: float) -> Claim | 
     return taken[0] if taken else None
 
 
-def claim_waiting(limit: int, owner: str, lease_seconds: float) -> Sequence[Claim]:
+def claim_waiting(asked: Asked, owner: str, lease_seconds: float) -> Sequence[Claim]:
     """Take pending executions: those of one user in the order in which they were accepted, those of many by turns."""
     if not WorkflowExecution.objects.filter(status="pending").exists():
         # On SQLite a change of nothing would still take the lock.
         return ()
     skip_locked = "FOR UPDATE OF e SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
     statement = CLAIM_WAITING.format(lease=_in(lease_seconds), now=_in(0), skip_locked=skip_locked)
-    return _claim(statement, (limit, owner, db_time(now())))
+    return _claim(statement, (asked.limit, owner, db_time(now())))
 
 
 def _claim(statement: str, parameters: Sequence[Any]) -> Sequence[Claim]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, connection, transaction
 
 from executions_app.conf import execution_settings
+from executions_app.dispatch.base import Job
+from executions_app.dispatch.chosen import send
 from executions_app.dispatch.identity import engine_name
-from executions_app.dispatch.running import wake
 from executions_app.engine.states import ExecutionStatus
 from executions_app.live.publisher import publisher
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.commits import committed
-from executions_app.models.notices import notify_work
 from executions_app.services.errors import (
     AlreadyRunning,
     IdempotencyConflict,
@@ -133,7 +133,7 @@ def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: 
     execution.workflow_id = execution.version.workflow_id
     execution.exclusive = not plan.settings.allow_concurrent and execution.workflow_id is not None
     execution.last_seq = 1 + len(keep)
-    execution.created_at = querysets.now()
+    execution.created_at = execution.due_at = querysets.now()
     if reserved:
         execution.claimed_by = engine_name()
         execution.lease_until = execution.created_at + timedelta(seconds=execution_settings().lease_seconds)
@@ -142,9 +142,8 @@ def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: 
     transaction.on_commit(lambda: publisher.changed(execution.id))
     with connection.cursor() as cursor:
         querysets.write_log(cursor, execution.id, 1, "execution.pending", message)
-        if not reserved:
-            notify_work(cursor)
-            transaction.on_commit(wake)
+    if not reserved:
+        send(Job(execution_id=execution.id, queue=execution.queue, priority=execution.priority))
     if execution.rerun_of_id is not None:
         querysets.keep_nodes(execution.id, execution.rerun_of_id, keep, first_seq=2)
 

@@ -1,11 +1,10 @@
 """Run executions until told to stop."""
 
-import asyncio
-import signal
+from collections.abc import Sequence
 
 from executions_app.conf import execution_settings
+from executions_app.dispatch.chosen import dispatcher
 from executions_app.dispatch.inline import start_engine
-from executions_app.dispatch.worker import Worker
 
 
 def work_in_background() -> None:
@@ -19,9 +18,9 @@ def default_concurrency() -> int:
     return execution_settings().concurrency
 
 
-async def work(concurrency: int) -> None:
-    """Take up runs in this event loop until SIGTERM or Ctrl-C; then hand back those that are under way."""
-    worker = Worker(concurrency)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-    await worker.serve()
+async def work(concurrency: int, queues: Sequence[str] = ()) -> None:
+    """Take up runs in this event loop until SIGTERM or Ctrl-C; then hand back those that are under way.
+
+    Of these queues, or of those that the settings say, which are all where they say nothing.
+    """
+    await dispatcher().serve(concurrency, queues or execution_settings().queues)

@@ -111,7 +111,9 @@ def test_engines_that_look_at_the_same_time_take_every_run_once(import_document)
 
     def take(number):
         try:
-            return [claim for _ in range(5) for claim in ownership.claim_waiting(2, f"engine {number}", 30)]
+            return [
+                claim for _ in range(5) for claim in ownership.claim_waiting(ownership.Asked(2), f"engine {number}", 30)
+            ]
         finally:
             connection.close()
 

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from executions_app.models import WorkflowExecution
-from executions_app.models.ownership import claim_waiting
+from executions_app.models.ownership import Asked, claim_waiting
 from executions_app.services.cancel import cancel
 from tests.integration.api import Program, program_of
 from tests.integration.conftest import document
@@ -184,7 +184,9 @@ def test_while_one_user_floods_the_queue_another_one_has_turns(ada, import_docum
     bob = program_of(get_user_model().objects.create_superuser("bob"))
     flood = [ada.post(address, {}).data["id"] for _ in range(8)]
     late = [bob.post(address, {}).data["id"] for _ in range(2)]
-    order = [str(claim.execution_id) for _ in range(5) for claim in sorted(claim_waiting(2, "test", 30), key=by_age)]
+    order = [
+        str(claim.execution_id) for _ in range(5) for claim in sorted(claim_waiting(Asked(2), "test", 30), key=by_age)
+    ]
     assert order[:4] == [flood[0], late[0], flood[1], late[1]]
     assert order[4:] == flood[2:]
     _ = WorkflowExecution.objects.all().delete()

@@ -174,7 +174,7 @@ def test_what_the_pages_of_workflows_tell_of_runs_comes_from_the_index_of_each(c
 
 
 WORK = {
-    "claim": lambda: ownership.claim_waiting(3, "engine", 30),
+    "claim": lambda: ownership.claim_waiting(ownership.Asked(3), "engine", 30),
     "scan": lambda: worker.abandoned(3),
     "scan with a dead engine": lambda: ownership.abandoned(["engine"], 3),
     "metrics": backlog,

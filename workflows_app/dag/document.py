@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, 
 from pydantic_core import PydanticCustomError
 
 from workflows_app.dag.types import (
+    DEFAULT_QUEUE,
     Effect,
     Handle,
     Jitter,
@@ -21,6 +22,7 @@ from workflows_app.dag.types import (
     NodeType,
     OnError,
     OnFailure,
+    Overflow,
     Scheduling,
     Strategy,
 )
@@ -29,6 +31,10 @@ from workflows_app.dag.types import (
 MAX_NAME_LENGTH = 200
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+# Of queues: names that every engine which may dispatch takes.
+MAX_QUEUE_LENGTH = 60
+QUEUE_PATTERN = r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$"
+RUNS_ON_PATTERN = r"^queue:[a-z0-9]([a-z0-9_-]*[a-z0-9])?$"
 
 # The error type of the validators below; their message completes "'field' ...".
 EXPECTATION = "expectation"
@@ -129,6 +135,10 @@ type RequestCount = Annotated[
 type Parallelism = Annotated[
     int, PlainValidator(_whole(1, 10_000)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10_000})
 ]
+# Of runs: those with a higher one start first.
+type Urgency = Annotated[
+    int, PlainValidator(_whole(-100, 100)), WithJsonSchema({"type": "integer", "minimum": -100, "maximum": 100})
+]
 # What a 32-bit column holds.
 type Priority = Annotated[
     int,
@@ -146,6 +156,8 @@ type Inputs = Annotated[
     WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string", "pattern": r"^\$\{\{"}, {"type": "null"}]}),
 ]
 type Key = Annotated[str, Field(pattern=KEY_PATTERN, max_length=MAX_NAME_LENGTH)]
+type Queue = Annotated[str, Field(pattern=QUEUE_PATTERN, max_length=MAX_QUEUE_LENGTH)]
+type RunsOn = Annotated[str, Field(pattern=RUNS_ON_PATTERN, max_length=MAX_QUEUE_LENGTH + len("queue:"))]
 type Filled = Annotated[str, Field(min_length=1)]
 # A tuple, not a list: Pydantic deep-copies a default that cannot be hashed for every node that leaves it out.
 type Texts = Annotated[tuple[str, ...], Field(strict=False)]
@@ -198,6 +210,7 @@ class _CallingNode(Node):
     timeout_seconds: Positive = 300
     retry: Retry = Retry()
     output_schema: dict[str, Any] | None = None
+    runs_on: RunsOn | None = None
     effect: Annotated[Effect | None, _WORD] = None
 
 
@@ -277,6 +290,14 @@ class Budget(_Part):
     max_cost: AmountOrNull = None
 
 
+class Concurrency(_Part):
+    """How many runs may be under way at a time, for each value of the key; without a key of the whole workflow."""
+
+    key: str = ""
+    limit: Parallelism
+    overflow: Annotated[Overflow, _WORD] = Overflow.QUEUE
+
+
 class Settings(_Part):
     """How an execution of the workflow runs."""
 
@@ -285,6 +306,9 @@ class Settings(_Part):
     timeout_seconds: PositiveOrNull = 3600
     on_failure: Annotated[OnFailure, _WORD] = OnFailure.CONTINUE
     allow_concurrent: bool = True
+    queue: Queue = DEFAULT_QUEUE
+    priority: Urgency = 0
+    concurrency: Concurrency | None = None
     budget: Budget | None = None
 
 

@@ -15,6 +15,7 @@ import msgspec
 from workflows_app.dag import jsontext
 from workflows_app.dag.graph import topological_levels
 from workflows_app.dag.types import (
+    DEFAULT_QUEUE,
     Effect,
     Handle,
     Jitter,
@@ -25,6 +26,7 @@ from workflows_app.dag.types import (
     NodeType,
     OnError,
     OnFailure,
+    Overflow,
     Scheduling,
     Strategy,
 )
@@ -98,6 +100,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     retry: RetryPolicy = NO_RETRY
     effect: Effect = Effect.NONE
     output_schema: dict[str, Any] | None = None
+    # `queue:NAME`: a process that serves this queue runs the node.
+    runs_on: str = ""
     # tool
     tool: str = ""
     configured: Configured | None = None
@@ -154,12 +158,23 @@ class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     max_cost: int | Decimal | None = None
 
 
+class ConcurrencyPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """So many runs may be under way at a time with one value of the key, which is a template over input and vars."""
+
+    key: str = ""
+    limit: int
+    overflow: Overflow = Overflow.QUEUE
+
+
 class PlanSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     scheduling: Scheduling = Scheduling.LEVELS
     max_parallel_nodes: int = 10
     timeout_seconds: int | Decimal | None = 3600
     on_failure: OnFailure = OnFailure.CONTINUE
     allow_concurrent: bool = True
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    concurrency: ConcurrencyPlan | None = None
     budget: BudgetPlan | None = None
 
 

@@ -12,6 +12,9 @@ from typing import NewType, cast
 type JsonValue = None | bool | int | Decimal | str | list[JsonValue] | dict[str, JsonValue]
 type JsonObject = dict[str, JsonValue]
 
+# The queue of workflows that name none.
+DEFAULT_QUEUE = "default"
+
 NodeKey = NewType("NodeKey", str)
 
 
@@ -60,6 +63,15 @@ class Scheduling(StrEnum):
     LEVELS = "levels"
     # A node starts when its own predecessors are terminal.
     EAGER = "eager"
+
+
+class Overflow(StrEnum):
+    # A run beyond the limit waits for its turn.
+    QUEUE = "queue"
+    # It is refused.
+    SKIP = "skip"
+    # It is accepted, and the oldest of its key is cancelled.
+    CANCEL_OLDEST = "cancel_oldest"
 
 
 class Match(StrEnum):

@@ -20,12 +20,21 @@ class Command(WorkflowCommand):
             "--concurrency", type=_positive, metavar="N", help=f"runs at a time (default {default_concurrency()})"
         )
 
+        _ = parser.add_argument(
+            "--queue",
+            action="append",
+            default=[],
+            dest="queues",
+            metavar="NAME",
+            help="a queue to serve, may be repeated (default: PASTETRADER['QUEUES'], else all)",
+        )
+
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         concurrency = options["concurrency"] or default_concurrency()
         self.stderr.write(f"Running executions, {concurrency} at a time. Stop with Ctrl-C.")
         try:
-            asyncio.run(work(concurrency))
+            asyncio.run(work(concurrency, options["queues"]))
         finally:
             close()
 
