@@ -27,7 +27,8 @@ from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, Reason
 from executions_app.live.events import Observer
 from executions_app.live.publisher import publisher
 from executions_app.models import ownership, querysets
-from executions_app.models.ownership import Abandoned, Asked, Claim
+from executions_app.models.ownership import Abandoned, Claim
+from executions_app.models.turns import Asked
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.thread import recorder
 from executions_app.recorder.writer import Run

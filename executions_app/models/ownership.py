@@ -7,16 +7,18 @@ writes is refused. The database's clock decides about leases.
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from executions_app.engine.errors import ErrorInfo
 from executions_app.engine.progress import NOTHING_YET, NodeProgress, Progress
 from executions_app.engine.states import TERMINAL_NODE, NodeStatus
+from executions_app.models import turns
 from executions_app.models.attempt import NodeAttempt
 from executions_app.models.commits import committed
 from executions_app.models.execution import WorkflowExecution
@@ -33,6 +35,7 @@ from executions_app.models.querysets import (
     write_log,
 )
 from executions_app.models.spending import ABANDON_CALLS, spent_by_node
+from executions_app.models.turns import Asked, moment
 from workflows_app.agents.calls import Spent
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
@@ -46,25 +49,7 @@ _TAKEN = "fence = fence + 1, lease_until = {lease}, last_seq = last_seq + 1, rec
 CLAIM = f"""
     UPDATE {EXECUTIONS}
     SET status = 'running', claimed_by = %s, {_TAKEN}, started_at = COALESCE(started_at, %s)
-    WHERE id = %s AND status = 'pending' RETURNING {_CLAIMED}"""
-
-# Among so many that have waited longest everybody who started some has a turn before anybody has the next one.
-_FAIR = 2000
-# Several engines may ask at the same time: on PostgreSQL each passes over what another one is just taking.
-CLAIM_WAITING = f"""
-    WITH oldest AS (
-        SELECT id, started_by_id, created_at FROM {EXECUTIONS}
-        WHERE status = 'pending' AND (lease_until IS NULL OR lease_until < {{now}})
-        ORDER BY created_at, id LIMIT {_FAIR}),
-    turns AS (
-        SELECT id, created_at, ROW_NUMBER() OVER (PARTITION BY started_by_id ORDER BY created_at, id) AS turn
-        FROM oldest),
-    next AS MATERIALIZED (
-        SELECT e.id FROM turns JOIN {EXECUTIONS} AS e ON e.id = turns.id WHERE e.status = 'pending'
-        ORDER BY turn, turns.created_at, e.id LIMIT %s {{skip_locked}})
-    UPDATE {EXECUTIONS}
-    SET status = 'running', claimed_by = %s, {_TAKEN}, started_at = COALESCE(started_at, %s)
-    WHERE id IN (SELECT id FROM next) RETURNING {_CLAIMED}"""
+    WHERE id IN ({{ids}}) AND status = 'pending' RETURNING {_CLAIMED}"""
 
 # A lease that was given back is no crash; nor is one that this engine itself could not prolong.
 RECLAIM = f"""
@@ -109,14 +94,6 @@ class Claim(NamedTuple):
     progress: Progress = NOTHING_YET
 
 
-class Asked(NamedTuple):
-    """What an engine can take: so many, of these queues or of all, that have been due for so many seconds."""
-
-    limit: int
-    queues: Sequence[str] = ()
-    patience: float = 0.0
-
-
 class Renewed(NamedTuple):
     """A run that is still its owner's."""
 
@@ -141,31 +118,33 @@ class Abandoned(NamedTuple):
 
 
 def claim(execution_id: uuid.UUID, owner: str, lease_seconds: float) -> Claim | None:
-    """Take a pending execution; None where it is no longer pending."""
-    taken = _claim(CLAIM.format(lease=_in(lease_seconds)), (owner, db_time(now()), db_id(execution_id)))
+    """Take a pending execution; None where it is no longer pending, is due later, or has to wait for others."""
+    with committed("claim"), connection.cursor() as cursor:
+        taken = _claim(cursor, [execution_id], owner, lease_seconds) if turns.has_place(cursor, execution_id) else ()
     return taken[0] if taken else None
 
 
 def claim_waiting(asked: Asked, owner: str, lease_seconds: float) -> Sequence[Claim]:
-    """Take pending executions: those of one user in the order in which they were accepted, those of many by turns."""
-    if not WorkflowExecution.objects.filter(status="pending").exists():
-        # On SQLite a change of nothing would still take the lock.
-        return ()
-    skip_locked = "FOR UPDATE OF e SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
-    statement = CLAIM_WAITING.format(lease=_in(lease_seconds), now=_in(0), skip_locked=skip_locked)
-    return _claim(statement, (asked.limit, owner, db_time(now())))
-
-
-def _claim(statement: str, parameters: Sequence[Any]) -> Sequence[Claim]:
+    """Take pending executions in their order."""
+    with connection.cursor() as cursor:
+        # On SQLite a transaction that changes nothing would still take the lock.
+        if not turns.waiting(cursor, asked, lock=False):
+            return ()
     with committed("claim"), connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        claims = [_claim_of(row) for row in cursor.fetchall()]
-        for one in claims:
-            data = {"fence": one.fence, "owner": one.owner}
-            write_log(cursor, one.execution_id, one.last_seq, "execution.running", "Execution started.", data=data)
-        claims = [one._replace(progress=progress_of(one.execution_id)) if one.is_rerun else one for one in claims]
-    # Ids are in the order of acceptance.
-    return sorted(claims, key=lambda claim: claim.execution_id)
+        # Several engines may ask at the same time.
+        found = turns.within_limits(cursor, turns.waiting(cursor, asked, lock=True))
+        return _claim(cursor, [one.execution_id for one in found], owner, lease_seconds) if found else ()
+
+
+def _claim(cursor: CursorWrapper, ids: Sequence[uuid.UUID], owner: str, lease_seconds: float) -> Sequence[Claim]:
+    statement = CLAIM.format(lease=moment(lease_seconds), ids=", ".join(["%s"] * len(ids)))
+    cursor.execute(statement, (owner, db_time(now()), *map(db_id, ids)))
+    claims = [_claim_of(row) for row in cursor.fetchall()]
+    for one in claims:
+        data = {"fence": one.fence, "owner": one.owner}
+        write_log(cursor, one.execution_id, one.last_seq, "execution.running", "Execution started.", data=data)
+    claims = [one._replace(progress=progress_of(one.execution_id)) if one.is_rerun else one for one in claims]
+    return sorted(claims, key=lambda claim: ids.index(claim.execution_id))
 
 
 def abandoned(dead: Sequence[str], limit: int | None = None, ids: Sequence[uuid.UUID] = ()) -> Sequence[Abandoned]:
@@ -196,7 +175,7 @@ def reclaim(seen: Abandoned, owner: str, lease_seconds: float, plan: Plan) -> Cl
     """
     row_id = db_id(seen.execution_id)
     with committed("reclaim"), connection.cursor() as cursor:
-        cursor.execute(RECLAIM.format(lease=_in(lease_seconds)), (owner, owner, row_id, seen.fence))
+        cursor.execute(RECLAIM.format(lease=moment(lease_seconds)), (owner, owner, row_id, seen.fence))
         row = cursor.fetchone()
         if row is None:
             return None
@@ -227,7 +206,7 @@ def _why(seen: Abandoned, owner: str) -> str:
 def renew(execution_ids: Sequence[uuid.UUID], owner: str, lease_seconds: float) -> Sequence[Renewed]:
     """Prolong the leases of these runs: those that are still the owner's."""
     statement = RENEW.format(
-        lease=_in(lease_seconds),
+        lease=moment(lease_seconds),
         ids=", ".join(["%s"] * len(execution_ids)),
         lock="FOR UPDATE" if connection.features.has_select_for_update else "",
     )
@@ -239,16 +218,8 @@ def renew(execution_ids: Sequence[uuid.UUID], owner: str, lease_seconds: float) 
 def release(execution_id: uuid.UUID, fence: int, owner: str) -> None:
     """Give a run back: whoever looks next may take it at once."""
     with committed("release"), connection.cursor() as cursor:
-        cursor.execute(RELEASE.format(lease=_in(0)), (db_id(execution_id), fence, owner))
+        cursor.execute(RELEASE.format(lease=moment(0)), (db_id(execution_id), fence, owner))
         notify_work(cursor)
-
-
-def _in(seconds: float) -> str:
-    """The moment so many seconds from now, by the database's clock, as SQL. SQLite has no clock but this host's."""
-    if connection.vendor == "sqlite":
-        return f"'{db_time(now() + timedelta(seconds=seconds))}'"
-    # Not `now()`, which stands still in a transaction.
-    return f"clock_timestamp() + interval '{seconds} seconds'"
 
 
 def progress_of(execution_id: uuid.UUID) -> Progress:

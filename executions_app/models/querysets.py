@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.models.expressions import DatabaseDefault
 
 from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from executions_app.models.attempt import NodeAttempt
@@ -200,11 +201,16 @@ def now() -> datetime:
 
 def insert_execution(execution: WorkflowExecution) -> None:
     """The row of an accepted execution. Raises `IntegrityError` where a constraint says no."""
-    fields = WorkflowExecution._meta.concrete_fields
+    fields = [field for field in WorkflowExecution._meta.concrete_fields if not _is_left_out(execution, field.attname)]
     values = [field.get_db_prep_save(getattr(execution, field.attname), connection=connection) for field in fields]
     columns = ", ".join(connection.ops.quote_name(cast(str, field.column)) for field in fields)
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO {EXECUTIONS} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})", values)
+
+
+def _is_left_out(execution: WorkflowExecution, name: str) -> bool:
+    """What the database fills in: by its own clock, where it is a time."""
+    return isinstance(getattr(execution, name), DatabaseDefault)
 
 
 def insert_nodes(execution_id: uuid.UUID, plan: Plan) -> None:

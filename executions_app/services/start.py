@@ -18,6 +18,7 @@ from executions_app.engine.states import ExecutionStatus
 from executions_app.live.publisher import publisher
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.commits import committed
+from executions_app.models.turns import lane
 from executions_app.services.errors import (
     AlreadyRunning,
     IdempotencyConflict,
@@ -133,7 +134,8 @@ def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: 
     execution.workflow_id = execution.version.workflow_id
     execution.exclusive = not plan.settings.allow_concurrent and execution.workflow_id is not None
     execution.last_seq = 1 + len(keep)
-    execution.created_at = execution.due_at = querysets.now()
+    execution.lane = lane(execution)
+    execution.created_at = querysets.now()
     if reserved:
         execution.claimed_by = engine_name()
         execution.lease_until = execution.created_at + timedelta(seconds=execution_settings().lease_seconds)

@@ -12,6 +12,7 @@ from executions_app.dispatch import inline, runner
 from executions_app.dispatch.identity import engine_name
 from executions_app.executor import WorkflowExecutor
 from executions_app.models import ExecutionLog, WorkflowExecution, commits, ownership, querysets
+from executions_app.models.turns import Asked
 from executions_app.services.start import StartRequest, start
 from executions_app.services.work import work_in_background
 from tests.eventually import eventually
@@ -111,9 +112,7 @@ def test_engines_that_look_at_the_same_time_take_every_run_once(import_document)
 
     def take(number):
         try:
-            return [
-                claim for _ in range(5) for claim in ownership.claim_waiting(ownership.Asked(2), f"engine {number}", 30)
-            ]
+            return [claim for _ in range(5) for claim in ownership.claim_waiting(Asked(2), f"engine {number}", 30)]
         finally:
             connection.close()
 

@@ -9,7 +9,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from executions_app.models import WorkflowExecution
-from executions_app.models.ownership import Asked, claim_waiting
+from executions_app.models.ownership import claim_waiting
+from executions_app.models.turns import Asked
 from executions_app.services.cancel import cancel
 from tests.integration.api import Program, program_of
 from tests.integration.conftest import document

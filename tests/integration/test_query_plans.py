@@ -10,6 +10,7 @@ from executions_app import workflow_runs
 from executions_app.dispatch import worker
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, ownership
 from executions_app.models.querysets import EXECUTIONS
+from executions_app.models.turns import Asked
 from executions_app.services.health import backlog
 from tests.integration.api import program_of
 from tests.integration.history import make_history
@@ -174,7 +175,7 @@ def test_what_the_pages_of_workflows_tell_of_runs_comes_from_the_index_of_each(c
 
 
 WORK = {
-    "claim": lambda: ownership.claim_waiting(ownership.Asked(3), "engine", 30),
+    "claim": lambda: ownership.claim_waiting(Asked(3), "engine", 30),
     "scan": lambda: worker.abandoned(3),
     "scan with a dead engine": lambda: ownership.abandoned(["engine"], 3),
     "metrics": backlog,
