@@ -8,6 +8,7 @@ The names of the engine that a program meets are here too.
 import asyncio
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -18,6 +19,8 @@ from executions_app.engine.errors import ExecutionCancelledError, NodeTimeoutErr
 from executions_app.engine.states import ExecutionStatus, NodeStatus
 from executions_app.models import NodeExecution, WorkflowExecution
 from executions_app.services.cancel import cancel
+from executions_app.services.errors import AlreadyFinished
+from executions_app.services.run import run_to_its_end
 from executions_app.services.start import StartRequest, start
 from workflows_app.dag import jsontext
 from workflows_app.dag.graph import DAGGraph, DAGValidationError, topological_sort
@@ -92,8 +95,18 @@ class WorkflowExecutor:
             accepted = await accepting
             _ = await runner.in_recorder(lambda: cancel(accepted))
             raise
-        _ = await runner.run(execution_id)
+        if not await runner.run(execution_id):
+            await self._wait_for(execution_id)
         return await runner.in_recorder(lambda: _result(execution_id))
+
+    async def _wait_for(self, execution_id: uuid.UUID) -> None:
+        """Until it has ended: its turn comes later, or somebody else took it."""
+        try:
+            _ = await run_to_its_end(execution_id)
+        except asyncio.CancelledError:
+            with suppress(AlreadyFinished):
+                _ = await runner.in_recorder(lambda: cancel(execution_id))
+            raise
 
     async def cancel(self, execution_id: uuid.UUID | str) -> ExecutionStatus:
         """Ask for an execution's end; its status now. A running one ends as soon as its nodes have stopped.

@@ -184,6 +184,10 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
         "rerun_of": None if execution.rerun_of_id is None else str(execution.rerun_of_id),
         "trigger_type": execution.trigger_type,
         "scheduling": execution.scheduling,
+        "queue": execution.queue,
+        "priority": execution.priority,
+        # From when on it may start.
+        "due_at": execution.due_at,
         "input": execution.input,
         "output": execution.output,
         "error": execution.error,

@@ -3,20 +3,27 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from executions_app.services.rerun import From
-from workflows_app.dag.types import Effect
+from workflows_app.dag.moments import instant
+from workflows_app.dag.types import MAX_PRIORITY, Effect
 from workflows_app.rest.shapes import Given, Number, Shown
 
 
 class Execute(Given):
-    """`labels` are added to those of the workflow."""
+    """`labels` are added to those of the workflow, `priority` is instead of its own; it starts at `run_at` or after."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"input": {"symbol": "AAPL"}, "labels": ["nightly"]}]})
 
     input: dict[str, Any] = {}
     labels: list[Annotated[str, Field(max_length=200)]] = []
+    run_at: Annotated[
+        datetime | None,
+        PlainValidator(lambda value: None if value is None else instant(value)),
+        WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
+    ] = None
+    priority: Annotated[int, Field(strict=True, ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
 
 
 class Rerun(Given):
@@ -98,6 +105,9 @@ class ExecutionSummary(Shown):
     rerun_of: str | None
     trigger_type: str
     scheduling: str
+    queue: str
+    priority: int
+    due_at: datetime
     input: Any
     output: Any
     error: ErrorShown | None

@@ -135,7 +135,15 @@ def _accept(request: HttpRequest, workflow_id: str, key: str | None) -> Workflow
     user = caller(request).user
     workflow = workflow_for(user, workflow_id)
     body = body_as(Execute, request)
-    wanted = StartRequest(target=workflow, input=body.input, labels=body.labels, user=user, idempotency_key=key)
+    wanted = StartRequest(
+        target=workflow,
+        input=body.input,
+        labels=body.labels,
+        priority=body.priority,
+        run_at=body.run_at,
+        user=user,
+        idempotency_key=key,
+    )
     return start(wanted).execution
 
 

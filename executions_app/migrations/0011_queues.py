@@ -50,6 +50,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflowexecution',
-            index=models.Index(condition=models.Q(('status', 'running'), models.Q(('concurrency_key', ''), _negated=True)), fields=['concurrency_key'], name='execution_at_a_time'),
+            index=models.Index(fields=['started_by', 'started_at'], name='execution_last_turn'),
+        ),
+        migrations.AddIndex(
+            model_name='workflowexecution',
+            index=models.Index(condition=models.Q(('ended_at__isnull', True), ('concurrency_key__gt', '')), fields=['concurrency_key', 'status'], name='execution_at_a_time'),
         ),
     ]

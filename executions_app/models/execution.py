@@ -151,9 +151,10 @@ class WorkflowExecution(models.Model):
                 name="execution_reruns",
             ),
             models.Index(fields=["lane", "due_at", "id"], condition=models.Q(status="pending"), name="execution_lanes"),
+            models.Index(fields=["started_by", "started_at"], name="execution_last_turn"),
             models.Index(
-                fields=["concurrency_key"],
-                condition=models.Q(status="running") & ~models.Q(concurrency_key=""),
+                fields=["concurrency_key", "status"],
+                condition=models.Q(ended_at__isnull=True) & models.Q(concurrency_key__gt=""),
                 name="execution_at_a_time",
             ),
             *(

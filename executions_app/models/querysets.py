@@ -205,7 +205,10 @@ def insert_execution(execution: WorkflowExecution) -> None:
     values = [field.get_db_prep_save(getattr(execution, field.attname), connection=connection) for field in fields]
     columns = ", ".join(connection.ops.quote_name(cast(str, field.column)) for field in fields)
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {EXECUTIONS} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})", values)
+        cursor.execute(
+            f"INSERT INTO {EXECUTIONS} ({columns}) VALUES ({', '.join(['%s'] * len(fields))}) RETURNING due_at", values
+        )
+        execution.due_at = aware(cursor.fetchone()[0])
 
 
 def _is_left_out(execution: WorkflowExecution, name: str) -> bool:

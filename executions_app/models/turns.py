@@ -1,9 +1,9 @@
 """Whose turn it is: which of the executions that wait an engine may take, and in which order.
 
-Of a higher priority first; then everybody who started some has a turn before anybody has the next one; then the longest
-due. Those of a lane differ in nothing but since when they are due, so that only its first ones can be next: however
-many wait, what is looked at are the lanes and their heads. Whatever has ended frees its place by having ended; a run
-whose engine died keeps it, for it goes on.
+Of a higher priority first; then everybody who started some has a turn before anybody has the next one, and whose last
+turn is longest ago comes first; then the longest due. Those of a lane differ in nothing but since when they are due, so
+that only its first ones can be next: however many wait, what is looked at are the lanes and their heads. Whatever has
+ended frees its place by having ended; a run whose engine died keeps it, for it goes on.
 """
 
 import uuid
@@ -51,23 +51,32 @@ _OF_LANES = {
     "postgresql": f"FROM lanes CROSS JOIN LATERAL (SELECT w.* {_HEADS}) AS e",
     "sqlite": f"FROM lanes CROSS JOIN {EXECUTIONS} AS e ON e.id IN (SELECT w.id {_HEADS})",
 }
+# With a key, as its index has it.
+_UNDER_WAY = "{0}status = 'running' AND {0}ended_at IS NULL AND {0}concurrency_key > ''"
 _NEXT = f"""
     WITH RECURSIVE {_LANES},
     heads AS (
-        SELECT e.id, e.started_by_id, e.priority, e.due_at, e.concurrency_key, e.concurrency_limit, ROW_NUMBER() OVER (
-            PARTITION BY e.concurrency_key ORDER BY e.priority DESC, e.due_at, e.id) AS place
+        SELECT e.id, e.priority, e.due_at, e.concurrency_key, e.concurrency_limit, e.started_by_id,
+            COALESCE(CAST(e.started_by_id AS text), '') AS owner,
+            ROW_NUMBER() OVER (PARTITION BY e.concurrency_key ORDER BY e.priority DESC, e.due_at, e.id) AS place
         OF LANES {{queues}}),
+    served AS MATERIALIZED (
+        SELECT owner, CASE WHEN started_by_id IS NULL
+            THEN (SELECT MAX(s.started_at) FROM {EXECUTIONS} AS s WHERE s.started_by_id IS NULL)
+            ELSE (SELECT MAX(s.started_at) FROM {EXECUTIONS} AS s WHERE s.started_by_id = owners.started_by_id)
+            END AS latest
+        FROM (SELECT DISTINCT owner, started_by_id FROM heads) AS owners),
     turns AS (
-        SELECT id, priority, due_at, ROW_NUMBER() OVER (
-            PARTITION BY started_by_id ORDER BY priority DESC, due_at, id) AS turn
-        FROM heads
+        SELECT id, priority, due_at, latest, ROW_NUMBER() OVER (
+            PARTITION BY owner ORDER BY priority DESC, due_at, id) AS turn
+        FROM heads JOIN served USING (owner)
         WHERE concurrency_key = '' OR place + (
             SELECT COUNT(*) FROM {EXECUTIONS} AS r
-            WHERE r.status = 'running' AND r.concurrency_key <> '' AND r.concurrency_key = heads.concurrency_key
+            WHERE {_UNDER_WAY.format("r.")} AND r.concurrency_key = heads.concurrency_key
         ) <= concurrency_limit)
     SELECT e.id, e.concurrency_key, e.concurrency_limit
     FROM turns JOIN {EXECUTIONS} AS e ON e.id = turns.id WHERE e.status = 'pending'
-    ORDER BY turns.priority DESC, turn, turns.due_at, e.id LIMIT {{limit}} {{skip_locked}}"""
+    ORDER BY turns.priority DESC, turn, latest NULLS FIRST, turns.due_at, e.id LIMIT {{limit}} {{skip_locked}}"""
 
 _LOCK_KEYS = """
     SELECT key FROM unnest(%s::text[]) AS key WHERE pg_try_advisory_xact_lock(hashtextextended(key, 0))"""
@@ -145,6 +154,18 @@ def lock_key(cursor: CursorWrapper, key: str) -> None:
         cursor.execute(_LOCK_KEY, (key,))
 
 
+def open_with_key(cursor: CursorWrapper, key: str) -> Sequence[uuid.UUID]:
+    """Those with a key that have not ended and are not about to, the oldest first."""
+    cursor.execute(
+        f"""
+        SELECT id FROM {EXECUTIONS}
+        WHERE ended_at IS NULL AND concurrency_key > '' AND concurrency_key = %s AND cancel_requested_at IS NULL
+        ORDER BY created_at, id""",
+        (key,),
+    )
+    return [uuid.UUID(str(id_)) for (id_,) in cursor.fetchall()]
+
+
 def _taken(cursor: CursorWrapper, keys: Iterable[str]) -> Counter[str]:
     """How many executions with these keys are under way."""
     keys = list(keys)
@@ -153,7 +174,7 @@ def _taken(cursor: CursorWrapper, keys: Iterable[str]) -> Counter[str]:
     cursor.execute(
         f"""
         SELECT concurrency_key, COUNT(*) FROM {EXECUTIONS}
-        WHERE status = 'running' AND concurrency_key <> '' AND concurrency_key IN ({", ".join(["%s"] * len(keys))})
+        WHERE {_UNDER_WAY.format("")} AND concurrency_key IN ({", ".join(["%s"] * len(keys))})
         GROUP BY concurrency_key""",
         keys,
     )

@@ -37,15 +37,20 @@ def cancel(execution_id: uuid.UUID, user: User | None = None, *, why: str = "") 
     if not execution.is_finished:
         name = "" if user is None else user.get_username()
         with committed("request_cancel"):
-            ended = querysets.request_cancel(execution_id, CancelRequest(user and user.pk, name, why))
-            audit(user, "execution.cancel_requested", execution)
-        transaction.on_commit(lambda: publisher.changed(execution_id))
-        # An engine in another process sees the mark in the database by itself.
-        transaction.on_commit(lambda: _tell_end(execution_id) if ended else signal_cancel(execution_id))
+            ask_for_end(execution_id, CancelRequest(user and user.pk, name, why), user)
         execution.refresh_from_db()
     if execution.is_finished and execution.cancel_requested_at is None:
         raise AlreadyFinished(execution_id, execution.status)
     return execution
+
+
+def ask_for_end(execution_id: uuid.UUID, request: CancelRequest, user: User | None) -> None:
+    """End a pending execution, mark a running one, in the caller's transaction; nobody's rights are asked for."""
+    ended = querysets.request_cancel(execution_id, request)
+    audit(user, "execution.cancel_requested", WorkflowExecution(pk=execution_id))
+    transaction.on_commit(lambda: publisher.changed(execution_id))
+    # An engine in another process sees the mark in the database by itself.
+    transaction.on_commit(lambda: _tell_end(execution_id) if ended else signal_cancel(execution_id))
 
 
 def _tell_end(execution_id: uuid.UUID) -> None:

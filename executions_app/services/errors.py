@@ -54,6 +54,22 @@ class AlreadyRunning(RunError):
         )
 
 
+class ConcurrencyLimit(RunError):
+    """Raised when a run is not to be accepted while so many with its key have not ended."""
+
+    code: ClassVar[str] = "concurrency_limit"
+
+    def __init__(self, limit: int, key: str, execution_id: object) -> None:
+        of_key = _(" with the key '%(key)s'") % {"key": key} if key else ""
+        super().__init__(
+            _(
+                "%(limit)s executions%(of_key)s at a time are the most that this workflow allows, it skips more: "
+                "wait for the end of %(execution)s, or cancel it."
+            )
+            % {"limit": limit, "of_key": of_key, "execution": execution_id}
+        )
+
+
 class TooManyPending(RunError):
     """Raised when a user has so many executions waiting that no more are accepted."""
 

@@ -58,6 +58,7 @@ def rerun(
         trigger_type=before.trigger_type,
         scheduling=before.scheduling,
         labels=before.labels,
+        priority=plan.settings.priority,
         input=before.input,
     )
     kept = f", with {len(keep)} of {len(plan.nodes)} nodes kept" if keep else ""

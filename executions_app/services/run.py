@@ -37,6 +37,8 @@ async def run_to_its_end(
     while not await runner.in_recorder(lambda: _is_finished(execution_id)):
         if end is not None and loop.time() >= end:
             return False
+        # Its turn may have come meanwhile.
+        _ = await runner.run(execution_id, observe=observe)
         # Its owner may be gone, or this process may have lost it: whoever waits for a run can as well run it.
         for seen in await runner.in_recorder(lambda: abandoned(ids=[execution_id])):
             _ = await runner.resume(seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, connection, transaction
@@ -18,7 +18,7 @@ from executions_app.engine.states import ExecutionStatus
 from executions_app.live.publisher import publisher
 from executions_app.models import WorkflowExecution, querysets
 from executions_app.models.commits import committed
-from executions_app.models.turns import lane
+from executions_app.services.admission import place
 from executions_app.services.errors import (
     AlreadyRunning,
     IdempotencyConflict,
@@ -54,6 +54,10 @@ class StartRequest:
     labels: Sequence[str] = ()
     trigger_type: str = "manual"
     scheduling: Scheduling | None = None
+    # Instead of the workflow's; from -100 to 100.
+    priority: int | None = None
+    # Not before this time, which is aware.
+    run_at: datetime | None = None
     idempotency_key: str | None = None
     # This process is about to run it: other engines leave it alone for the time of a lease.
     reserved: bool = False
@@ -116,26 +120,40 @@ def _accept(request: StartRequest, version: WorkflowVersion, plan: Plan) -> Work
         started_by=request.user,
         trigger_type=request.trigger_type,
         scheduling=request.scheduling or plan.settings.scheduling,
+        priority=plan.settings.priority if request.priority is None else request.priority,
         labels=[*plan.labels, *request.labels],
         input=request.input,
         idempotency_hash=_idempotency_hash(request),
         request_hash=_request_hash(request),
     )
-    insert(execution, plan, f"Execution of {version} was accepted.", reserved=request.reserved)
+    at = request.run_at
+    later = "" if at is None else f", to start at {jsontext.rfc3339(at)} or soon after"
+    insert(execution, plan, f"Execution of {version} was accepted{later}.", reserved=request.reserved, run_at=at)
     return execution
 
 
-def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: bool, keep: Sequence[int] = ()) -> None:
+def insert(
+    execution: WorkflowExecution,
+    plan: Plan,
+    message: str,
+    *,
+    reserved: bool,
+    keep: Sequence[int] = (),
+    run_at: datetime | None = None,
+) -> None:
     """Put an execution on record as pending, in the caller's transaction, and have it taken after the commit.
 
-    Of a re-run some nodes keep what they came to in the execution that it runs again. Raises `TooManyPending`.
+    It is due at `run_at`, or at once. Of a re-run some nodes keep what they came to in the execution that it runs
+    again. Raises `TooManyPending`, and what `place` raises.
     """
     _refuse_flood(execution.started_by)
     execution.workflow_id = execution.version.workflow_id
     execution.exclusive = not plan.settings.allow_concurrent and execution.workflow_id is not None
     execution.last_seq = 1 + len(keep)
-    execution.lane = lane(execution)
     execution.created_at = querysets.now()
+    if run_at is not None:
+        execution.due_at = run_at
+    place(execution, plan)
     if reserved:
         execution.claimed_by = engine_name()
         execution.lease_until = execution.created_at + timedelta(seconds=execution_settings().lease_seconds)
@@ -145,7 +163,7 @@ def insert(execution: WorkflowExecution, plan: Plan, message: str, *, reserved: 
     with connection.cursor() as cursor:
         querysets.write_log(cursor, execution.id, 1, "execution.pending", message)
     if not reserved:
-        send(Job(execution_id=execution.id, queue=execution.queue, priority=execution.priority))
+        send(Job(execution_id=execution.id, queue=execution.queue, priority=execution.priority, due_at=run_at))
     if execution.rerun_of_id is not None:
         querysets.keep_nodes(execution.id, execution.rerun_of_id, keep, first_seq=2)
 
@@ -181,7 +199,11 @@ def _idempotency_hash(request: StartRequest) -> str | None:
 def _request_hash(request: StartRequest) -> str:
     if request.idempotency_key is None:
         return ""
-    return _sha256([request.input, list(request.labels), request.scheduling])
+    asked = [request.input, list(request.labels), request.scheduling]
+    if request.priority is not None or request.run_at is not None:
+        # Requests with neither have the hash that they had before there was either.
+        asked += [request.priority, request.run_at and request.run_at.isoformat()]
+    return _sha256(asked)
 
 
 def _sha256(value: object) -> str:

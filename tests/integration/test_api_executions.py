@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 AMOUNT = Decimal("1234567890123456789012345.678")
 SHAPE = {
     "id", "workflow", "status", "reason", "labels", "rerun_of", "trigger_type", "scheduling", "input", "output",
-    "error", "seq", "created_at", "started_at", "ended_at", "duration_ms",
+    "error", "seq", "queue", "priority", "due_at", "created_at", "started_at", "ended_at", "duration_ms",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from workflows_app.dag.types import (
     DEFAULT_QUEUE,
+    MAX_PRIORITY,
     Effect,
     Handle,
     Jitter,
@@ -137,7 +138,9 @@ type Parallelism = Annotated[
 ]
 # Of runs: those with a higher one start first.
 type Urgency = Annotated[
-    int, PlainValidator(_whole(-100, 100)), WithJsonSchema({"type": "integer", "minimum": -100, "maximum": 100})
+    int,
+    PlainValidator(_whole(-MAX_PRIORITY, MAX_PRIORITY)),
+    WithJsonSchema({"type": "integer", "minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}),
 ]
 # What a 32-bit column holds.
 type Priority = Annotated[

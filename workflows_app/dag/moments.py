@@ -21,6 +21,17 @@ class PatternError(ValueError):
     """Raised for a pattern that cannot be used; a phrase that says why."""
 
 
+def instant(text: object) -> datetime:
+    """What a text says that is a time with its zone, in UTC. Raises `ValueError` for anything else."""
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+        if at is not None and at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("A time is written with its zone, as 2026-01-02T03:04:05Z")
+
+
 def write(moment: datetime, pattern: str) -> str:
     """A time in UTC as text. Raises `PatternError`."""
     return "".join(

@@ -14,6 +14,8 @@ from workflows_app.dag.types import JsonObject, NodeType
 from workflows_app.dag.wording import Path, listed, quoted
 
 ROOTS = ("input", "vars", "nodes", "errors", "execution", "secrets")
+# Of these a key that is shared by runs can be made.
+KNOWN_BEFORE = ("input", "vars")
 EXECUTION_FIELDS = ("id", "trigger_type", "started_at")
 # The keys of a node in which expressions are rendered.
 _TEMPLATES: dict[NodeType, tuple[str, ...]] = {
@@ -54,6 +56,8 @@ class _Site:
     edge: EdgeOutline | None = None
     takes_secrets: bool = False
     takes_bare_names: bool = False
+    # Where not every root can be used.
+    roots: tuple[str, ...] = ROOTS
 
 
 def check_references(outline: Outline, templates: Templates, findings: Findings) -> list[Use]:
@@ -85,6 +89,11 @@ def _sites(outline: Outline, templates: Templates, findings: Findings) -> Iterat
             parsed = templates.condition(edge.condition)
             path = (*edge.path, "condition")
             yield _Site(path=path, parsed=parsed, at=edge.source, edge=edge, takes_bare_names=True)
+    settings = outline.document.get("settings")
+    concurrency = settings.get("concurrency") if isinstance(settings, dict) else None
+    key = concurrency.get("key") if isinstance(concurrency, dict) else None
+    if isinstance(key, str):
+        yield _Site(path=("settings", "concurrency", "key"), parsed=templates.text(key), roots=KNOWN_BEFORE)
     output = outline.document.get("output")
     if isinstance(output, dict):
         for path, text in texts_of(output, ("output",)):
@@ -114,7 +123,10 @@ class _Names:
     def check(self, reference: Reference, site: _Site) -> str | None:
         """Report an unknown name. Answers the node, where the reference is to one that exists."""
         root, *below = reference.path
-        if root == "secrets" and not site.takes_secrets:
+        if root in ROOTS and root not in site.roots:
+            message = f"{quoted(root)} is not known before a run begins: use {listed(site.roots, last='or')}."
+            self.findings.add(ProblemCode.INVALID_EXPRESSION, message, site.path)
+        elif root == "secrets" and not site.takes_secrets:
             message = "Secrets can be used in the inputs of tool and agent nodes only: hand this one over there."
             self.findings.add(ProblemCode.INVALID_EXPRESSION, message, site.path)
         elif root == "secrets" and not below:

@@ -12,6 +12,8 @@ from typing import NewType, cast
 type JsonValue = None | bool | int | Decimal | str | list[JsonValue] | dict[str, JsonValue]
 type JsonObject = dict[str, JsonValue]
 
+# Of runs; the lowest is the same below zero.
+MAX_PRIORITY = 100
 # The queue of workflows that name none.
 DEFAULT_QUEUE = "default"
 

@@ -1,6 +1,9 @@
 """`run_workflow NAME_OR_ID_OR_FILE`: run a workflow here and wait for its end."""
 
+import argparse
+import re
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast, override
 
@@ -11,7 +14,8 @@ from executions_app.models import WorkflowExecution
 from executions_app.services.errors import RunError
 from executions_app.services.start import StartRequest, start
 from workflows_app.dag import jsontext
-from workflows_app.dag.types import JsonObject, JsonValue, Scheduling
+from workflows_app.dag.moments import instant
+from workflows_app.dag.types import MAX_PRIORITY, JsonObject, JsonValue, Scheduling
 from workflows_app.management.base import EXIT_INVALID
 from workflows_app.management.documents import is_file, read_file, refuse
 from workflows_app.models import Workflow
@@ -37,17 +41,24 @@ class Command(RunCommand):
         )
         _ = parser.add_argument("--scheduling", choices=[str(way) for way in Scheduling])
         _ = parser.add_argument("--idempotency-key", metavar="K", help="the same key brings back the same execution")
+        _ = parser.add_argument("--priority", type=_priority, metavar="N", help="from -100 to 100")
+        _ = parser.add_argument(
+            "--run-at", type=_time, metavar="TIME", help="leave it to a worker, not before 2026-01-02T09:30:00Z"
+        )
         super().add_arguments(parser)
 
     @override
     def accept(self, options: dict[str, Any]) -> WorkflowExecution:
         scheduling = options["scheduling"]
+        options["no_wait"] = options["no_wait"] or options["run_at"] is not None
         try:
             request = StartRequest(
                 target=_target(options["target"]),
                 input=_input(options["input"], options["assignments"]),
                 scheduling=Scheduling(scheduling) if scheduling else None,
                 idempotency_key=options["idempotency_key"],
+                priority=options["priority"],
+                run_at=options["run_at"],
                 reserved=not options["no_wait"],
             )
             return start(request).execution
@@ -96,6 +107,19 @@ def _parse(argument: str | None) -> JsonObject:
     if not isinstance(value, dict):
         raise _invalid('--input must be an object, such as \'{"symbol": "AAPL"}\'.')
     return cast(JsonObject, value)
+
+
+def _priority(text: str) -> int:
+    if re.fullmatch(r"-?\d{1,3}", text, re.ASCII) and abs(int(text)) <= MAX_PRIORITY:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is no priority: give a whole number from -100 to 100.")
+
+
+def _time(text: str) -> datetime:
+    try:
+        return instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no time. {error}.") from error
 
 
 def _invalid(sentence: str) -> CommandError:
