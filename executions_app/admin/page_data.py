@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.templatetags.static import static
@@ -35,6 +36,8 @@ MOST_ROWS = 1000
 _ENTRIES = 50
 _CHARACTERS = 20_000
 _MOST_RERUNS = 10
+# What is due so soon after it was accepted was to start at once: two clocks have a part in it.
+_AT_ONCE = timedelta(minutes=1)
 
 
 def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
@@ -49,6 +52,8 @@ def page_context(execution: WorkflowExecution, user: Account) -> dict[str, Any]:
         "workflow_url": _workflow_url(execution),
         "trigger": trigger_word(execution.trigger_type),
         "scheduling": scheduling_word(execution.scheduling),
+        "due_at": execution.due_at if execution.due_at > execution.created_at + _AT_ONCE else None,
+        "key": execution.concurrency_key.partition(":")[2],
         "reason": reason_word(execution.reason),
         "elapsed_ms": duration_ms(execution.started_at, execution.ended_at),
         "usage": usage_of(execution),

@@ -157,6 +157,19 @@ def _settings(workflow: Workflow) -> list[Fact]:
         Fact(name=_("Time limit"), value=_("none") if limit is None else _("%(number)s s") % {"number": limit}),
         Fact(name=_("After a failure"), value=str(ON_FAILURE_WORDS[settings.on_failure])),
         Fact(name=_("Several executions at a time"), value=_("yes") if settings.allow_concurrent else _("no")),
+        Fact(name=_("Queue"), value=settings.queue),
+        Fact(name=_("Priority"), value=str(settings.priority)),
+        *_limits(settings),
+    ]
+
+
+def _limits(settings: Settings) -> list[Fact]:
+    """Those that the workflow states."""
+    stated = {_("Executions at a time"): settings.concurrency, _("Budget of agents"): settings.budget}
+    return [
+        Fact(name=name, value=jsontext.dumps(limits.model_dump(exclude_unset=True)))
+        for name, limits in stated.items()
+        if limits is not None
     ]
 
 
