@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions_app.conf import execution_settings
@@ -18,9 +19,11 @@ from workflows_app.tools import threads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What is open in the database. `oldest` is when the first of those that wait was accepted."""
+    """What is open in the database. `oldest` is since when the first of those that wait is due, or will be."""
 
     pending: int
+    # Those of them that may start.
+    due: int
     running: int
     # Running, and without an engine for longer than another one needs to find them.
     stuck: int
@@ -51,10 +54,16 @@ def backlog() -> Backlog:
     late = without_engine()
     # One status at a time: each has an index of its own.
     executions = WorkflowExecution.objects.order_by()
-    pending = executions.filter(status="pending").aggregate(number=Count("*"), oldest=Min("created_at"))
+    pending = executions.filter(status="pending").aggregate(
+        number=Count("*"), due=Count("pk", Q(due_at__lte=Now())), oldest=Min("due_at")
+    )
     running = executions.filter(status="running").aggregate(number=Count("*"), late=Count("pk", late))
     return Backlog(
-        pending=pending["number"], oldest=pending["oldest"], running=running["number"], stuck=running["late"]
+        pending=pending["number"],
+        due=pending["due"],
+        oldest=pending["oldest"],
+        running=running["number"],
+        stuck=running["late"],
     )
 
 

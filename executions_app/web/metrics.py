@@ -49,7 +49,7 @@ def _open_work() -> Iterable[Metric]:
     executions.add_metric(["running"], found.running)
     yield executions
     age = 0.0 if found.oldest is None else (querysets.now() - found.oldest).total_seconds()
-    yield _gauge("queue_depth", "Executions that wait for an engine", found.pending)
+    yield _gauge("queue_depth", "Executions that are due and wait for an engine", found.due)
     yield _gauge("queue_oldest_seconds", "For how long the first of them has waited", max(age, 0.0))
     yield _gauge("executions_stuck", "Running executions that no engine has; 0 while any engine works", found.stuck)
 
