@@ -95,12 +95,12 @@ class WorkflowExecutor:
             accepted = await accepting
             _ = await runner.in_recorder(lambda: cancel(accepted))
             raise
-        if not await runner.run(execution_id):
+        if not await runner.run(execution_id) and await runner.in_recorder(lambda: _is_pending(execution_id)):
             await self._wait_for(execution_id)
         return await runner.in_recorder(lambda: _result(execution_id))
 
     async def _wait_for(self, execution_id: uuid.UUID) -> None:
-        """Until it has ended: its turn comes later, or somebody else took it."""
+        """Until it has ended: its turn comes later."""
         try:
             _ = await run_to_its_end(execution_id)
         except asyncio.CancelledError:
@@ -116,6 +116,10 @@ class WorkflowExecutor:
         target = uuid.UUID(str(execution_id))
         execution = await runner.in_recorder(lambda: cancel(target))
         return ExecutionStatus(execution.status)
+
+
+def _is_pending(execution_id: uuid.UUID) -> bool:
+    return WorkflowExecution.objects.filter(pk=execution_id, status=ExecutionStatus.PENDING).exists()
 
 
 def _result(execution_id: uuid.UUID) -> ExecutionResult:
