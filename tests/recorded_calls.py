@@ -1,5 +1,6 @@
 """The calls of an agent in memory, bounded as the engine bounds them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from workflows_app.agents.calls import NOTHING, UNBOUNDED, Begun, Caps, Closing, Opening, Quote, Spent
@@ -32,6 +33,8 @@ class RecordedCalls:
 
     caps: Caps = UNBOUNDED
     made: list[Recorded] = field(default_factory=list)
+    # The names for which turns were waited for, and how many calls had been made by then.
+    turns: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
 
     @property
     def spent(self) -> Spent:
@@ -40,6 +43,9 @@ class RecordedCalls:
     @property
     def told(self) -> list[tuple[str, str, str]]:
         return [call.told for call in self.made]
+
+    async def turn(self, tools: Sequence[str]) -> None:
+        self.turns.append((tuple(tools), len(self.made)))
 
     async def begin(self, opening: Opening, quote: Quote | None = None) -> Begun:
         reserved = NOTHING

@@ -21,11 +21,12 @@ class WorkflowsConfig(AppConfig):
         from workflows_app.conf import (  # noqa: PLC0415
             current_prices,
             current_providers,
+            current_rates,
             current_servers,
             workflow_settings,
         )
         from workflows_app.services.logins import watch_logins  # noqa: PLC0415
-        from workflows_app.tools import threads  # noqa: PLC0415
+        from workflows_app.tools import rates, threads  # noqa: PLC0415
         from workflows_app.tools.market import sources  # noqa: PLC0415
         from workflows_app.tools.mcp import servers  # noqa: PLC0415
 
@@ -34,6 +35,7 @@ class WorkflowsConfig(AppConfig):
         sources.current = lambda: sources.source_of(workflow_settings().market_source)
         providers.current = current_providers
         servers.current = current_servers
+        rates.current = current_rates
         providers.current, prices.current = current_providers, current_prices
         # A synchronous tool may use the ORM: its thread's connection is given back like a request's.
         threads.pool.after_call = close_old_connections

@@ -15,7 +15,7 @@ from workflows_app.models import Agent, Node, Workflow
 from workflows_app.models.pages import Page, page_of
 from workflows_app.services.errors import AgentNotFound, RegisteredTool
 from workflows_app.services.toolbox import Toolbox, toolbox_for, visible_names
-from workflows_app.tools.registry import registry
+from workflows_app.tools.registry import rate_of, registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workflows_app.dag.types import ToolInfo
     from workflows_app.models import ConfiguredTool
     from workflows_app.models.access import Account
+    from workflows_app.tools.rates import Rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,12 @@ class Entry:
     @property
     def name(self) -> str:
         return self.info.name
+
+    @property
+    def rate(self) -> Rate | None:
+        """How often it may be called: the slower one of its own rate and that of its kind."""
+        names = [self.name] if self.kind is None else [self.name, self.kind]
+        return min(filter(None, map(rate_of, names)), key=lambda rate: rate.per_second, default=None)
 
     @property
     def kind(self) -> str | None:
@@ -84,6 +91,7 @@ def tool_json(entry: Entry, user: Account) -> dict[str, Any]:
         "effect": str(info.effect),
         "effects": sorted(info.effects),
         "isolation": entry.isolation,
+        "rate": None if entry.rate is None else str(entry.rate),
         "is_active": info.active,
         "input_schema": info.input_schema,
         "output_schema": info.output_schema,

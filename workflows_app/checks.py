@@ -13,13 +13,14 @@ from django.db import DatabaseError
 from workflows_app import plugins
 from workflows_app.agents.prices import PriceSettingError
 from workflows_app.agents.providers import ProviderSettingError
-from workflows_app.conf import current_prices, current_providers, current_servers, workflow_settings
+from workflows_app.conf import current_prices, current_providers, current_rates, current_servers, workflow_settings
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.models import Credential
 from workflows_app.services.vault import NEW_KEY, is_key
 from workflows_app.tools.market.sources import SourceSettingError, source_of
 from workflows_app.tools.market.tables import CsvSource
 from workflows_app.tools.mcp.servers import ServerSettingError
+from workflows_app.tools.rates import RateError
 
 POSITIVE_NUMBERS = (
     "MAX_BODY_BYTES",
@@ -111,6 +112,22 @@ def check_agent_prices(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessag
                 hint="Write {'PROVIDER/MODEL': {'input': '2.50', 'output': '10'}}, per million tokens, or leave the "
                 "setting out.",
                 id="pastetrader.E034",
+            )
+        ]
+    return []
+
+
+def check_tool_rates(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    del app_configs
+    try:
+        _ = current_rates()
+    except RateError as error:
+        return [
+            Error(
+                f"PASTETRADER['TOOL_RATES'] cannot be used. {error}",
+                hint="Write {'http.request': '20/s'}, as docs/rates.md describes, None for a tool that is to have no "
+                "rate, or leave the setting out.",
+                id="pastetrader.E036",
             )
         ]
     return []
@@ -236,5 +253,6 @@ def register_checks() -> None:
     _ = register(check_agent_providers)
     _ = register(check_mcp_servers)
     _ = register(check_agent_prices)
+    _ = register(check_tool_rates)
     _ = register(check_sizes)
     _ = register(check_plugins)

@@ -11,6 +11,7 @@ from workflows_app.agents.providers import Provider, providers_of
 from workflows_app.dag.jsontext import MAX_DEPTH
 from workflows_app.dag.validation import DEFAULT_SIZES, Sizes
 from workflows_app.tools.mcp.servers import McpServer, servers_of
+from workflows_app.tools.rates import NO_RATES, Rate, rates_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,14 @@ def current_providers() -> Mapping[str, Provider]:
 def current_servers() -> Mapping[str, McpServer]:
     """The MCP servers by name. Raises `ServerSettingError`."""
     return servers_of(workflow_settings().mcp_servers)
+
+
+def current_rates() -> Mapping[str, Rate | None]:
+    """How often tools may be called, by their names. Raises `RateError`."""
+    # Asked before every call of a tool: nothing else is read.
+    configured = getattr(settings, "PASTETRADER", {})
+    said = configured.get("TOOL_RATES")
+    return rates_of(said) if said else NO_RATES
 
 
 def current_prices() -> Mapping[str, Price]:

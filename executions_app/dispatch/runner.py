@@ -15,19 +15,21 @@ from executions_app import measures
 from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.announce import announce
 from executions_app.dispatch.identity import engine_name
+from executions_app.dispatch.pacing import pacer
 from executions_app.dispatch.running import Listed, listed
 from executions_app.dispatch.secrets import secrets_of
 from executions_app.dispatch.tracing import TracedSink, trace_of, traced
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import HandedBack, OwnershipLost
-from executions_app.engine.ports import Clock, Ports
+from executions_app.engine.ports import Clock, Ports, Turn
 from executions_app.engine.run import execute
 from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, Reason
 from executions_app.live.events import Observer
 from executions_app.live.publisher import publisher
-from executions_app.models import ownership, querysets
+from executions_app.models import ownership, querysets, rate
 from executions_app.models.ownership import Abandoned, Claim
+from executions_app.models.rate import Grant
 from executions_app.models.turns import Asked
 from executions_app.recorder.sink import RecordingSink
 from executions_app.recorder.thread import recorder
@@ -38,6 +40,7 @@ from workflows_app.services.compile import plan_by_id
 from workflows_app.tools import shell, threads
 from workflows_app.tools.http import limits as http
 from workflows_app.tools.process_limits import processes
+from workflows_app.tools.rates import Rate
 
 # So many engines may die of a run in a row, before it is taken for the cause.
 MAX_RECOVERIES = 3
@@ -234,4 +237,14 @@ def _ports(loop: asyncio.AbstractEventLoop, chosen: ExecutionSettings, execution
         new_id=lambda: str(uuid_utils.uuid7()),
         limits=chosen.limits,
         secrets=lambda names: in_recorder(lambda: secrets_of(execution_id, names)),
+        pace=turns,
     )
+
+
+def turns(tools: Sequence[str]) -> Sequence[Turn]:
+    """What is to be waited for in this event loop before what has these names is called: see the engine's `pace`."""
+    return pacer(_take).turns(tools)
+
+
+async def _take(tool: str, limit: Rate, wanted: int) -> Grant:
+    return await in_recorder(lambda: rate.take(tool, limit, wanted))

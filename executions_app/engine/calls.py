@@ -5,7 +5,7 @@ effect. What was under way when an attempt ended, or its engine died, counts in 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +16,7 @@ from executions_app.engine.events import CallEnded, CallStarted, Logged
 from executions_app.engine.failures import printable
 from executions_app.engine.ports import Ports, Sink
 from executions_app.engine.secrecy import Secrets
+from executions_app.engine.turns import said, take
 from executions_app.engine.writing import Writing
 from workflows_app.agents.calls import NOTHING, Begun, CallKind, CallOutcome, Caps, Closing, Opening, Quote, Spent
 from workflows_app.agents.limits import caps_of, limits_of
@@ -88,6 +89,14 @@ class Book:
         self._made = 0
         self._open: dict[int, _Call] = {}
         self._closed = False
+        self._said_to_wait = False
+
+    async def turn(self, tools: Sequence[str]) -> None:
+        """Raises `AttemptEnded` where nobody waits for the attempt any more."""
+        self._must_be_open()
+        if self._ledger.ports.pace is not None:
+            await take(self._ledger.ports.pace(tools), self._say_to_wait)
+            self._must_be_open()
 
     async def begin(self, opening: Opening, quote: Quote | None = None) -> Begun:
         """Raises `BudgetExceeded`, and `AttemptEnded` where nobody waits for the attempt any more."""
@@ -173,6 +182,11 @@ class Book:
     def _must_be_open(self) -> None:
         if self._closed:
             raise AttemptEnded(self._key)
+
+    def _say_to_wait(self, rule: str) -> None:
+        if not self._said_to_wait:
+            self._said_to_wait = True
+            self._ledger.sink.post(said(self._node, self._key, rule, self._ledger.ports))
 
     def _wrote(self, number: int, text: str) -> None:
         text = jsontext.printable(text)

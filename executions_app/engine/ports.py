@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from executions_app.engine.events import Event
 from workflows_app.agents.calls import UNBOUNDED, Caps
@@ -57,6 +57,13 @@ class Limits:
     agent_budget: Caps = UNBOUNDED
 
 
+class Turn(NamedTuple):
+    """A turn at a tool that has a rate. `rule` is what holds for it, to stand in a sentence; `wait()` waits for it."""
+
+    rule: str
+    wait: Callable[[], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """`random()` is uniform in [0, 1); `new_id()` gives a fresh unique id for every attempt.
@@ -70,6 +77,7 @@ class Ports:
     new_id: Callable[[], str]
     limits: Limits = field(default_factory=Limits)
     secrets: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]] | None = None
+    pace: Callable[[Sequence[str]], Sequence[Turn]] | None = None
 
 
 def start_of_time() -> datetime:

@@ -24,6 +24,7 @@ from executions_app.engine.ports import Ports, Sink
 from executions_app.engine.progress import NOTHING_YET, Progress
 from executions_app.engine.settling import Settlement, Settler
 from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, NodeStatus, Reason
+from executions_app.engine.turns import Turns
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import Effect, NodeType, Scheduling
 from workflows_app.processors.base import Processor
@@ -83,6 +84,7 @@ class _Run:
         context.follow(self._frontier.edge_states)
         self._settler = Settler(context, self._frontier, ports, cancel)
         self._lifecycle = Lifecycle(context, processors, sink, ports, cancel)
+        self._turns = Turns(self._plan, sink, ports)
         self._order = order_of(scheduling or self._plan.settings.scheduling, self._plan)
         self._free_slots: int = self._plan.settings.max_parallel_nodes
         self._queue: deque[int] = deque()
@@ -216,6 +218,12 @@ class _Run:
     async def _drive(self, node: int) -> None:
         """One attempt of a node, from its slot to the commit of its outcome."""
         try:
+            if not await self._turns.of_node(node) and not self._settler.starts_nothing_more:
+                # Handed back before it began: it is as if it had had no slot.
+                self._frontier.suspend(node)
+                self._queue.append(node)
+                self._free_slots += 1
+                return
             # Between its slot and now the run may have been told to end, or may have stopped at a failure.
             outcome, measures = (
                 _NEVER_BEGAN
@@ -235,6 +243,8 @@ class _Run:
     async def _commit(self, settlement: Settlement) -> None:
         if self._broken is not None:
             raise self._broken
+        if self._settler.starts_nothing_more:
+            self._turns.end()
         await self._sink.commit(settlement.events)
         self._queue.extend(self._order.close(settlement.closed))
         self._open_nodes -= len(settlement.closed)
@@ -257,6 +267,7 @@ class _Run:
             self._break(error)
 
     def _begin_to_hand_back(self) -> None:
+        self._turns.end()
         self._watchers.append(self._spawn(self._hand_back(), "hand back"))
 
     async def _hand_back(self) -> None:
@@ -272,6 +283,7 @@ class _Run:
             self._broken = error
             # Cancels what runs and starts nothing more; the sink refuses what would be written of it.
             self._cancel.request(Reason.SHUTDOWN)
+        self._turns.end()
         for attempt in tuple(self._lifecycle.under_way.values()):
             attempt.cancel()
         self._finished.set()

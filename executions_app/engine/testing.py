@@ -26,7 +26,7 @@ from executions_app.engine.events import (
     NodeSettled,
     NodeStarted,
 )
-from executions_app.engine.ports import POST_SECONDS, Clock, Limits, Ports, start_of_time
+from executions_app.engine.ports import POST_SECONDS, Clock, Limits, Ports, Turn, start_of_time
 from executions_app.engine.progress import NodeProgress, Progress
 from executions_app.engine.rows import AttemptRow, CallTable
 from executions_app.engine.run import RunResult, execute
@@ -329,8 +329,9 @@ def ports_for(
     seed: int = 0,
     limits: Limits | None = None,
     secrets: Mapping[str, str] | None = None,
+    pace: Callable[[Sequence[str]], Sequence[Turn]] | None = None,
 ) -> Ports:
-    """Deterministic ports: a clock from the loop, seeded chance, ids that count, and these secrets."""
+    """Deterministic ports: a clock from the loop, seeded chance, ids that count, these secrets and turns."""
 
     async def values_of(names: Sequence[str]) -> Mapping[str, str]:
         known = secrets or {}
@@ -345,6 +346,7 @@ def ports_for(
         new_id=lambda: f"attempt-{next(numbers)}",
         limits=limits or Limits(),
         secrets=values_of,
+        pace=pace,
     )
 
 
@@ -359,10 +361,11 @@ async def run_plan(
     seed: int = 0,
     limits: Limits | None = None,
     secrets: Mapping[str, str] | None = None,
+    pace: Callable[[Sequence[str]], Sequence[Turn]] | None = None,
 ) -> tuple[RunResult, MemorySink]:
     """Run a plan in this event loop and give back the result and what was recorded."""
     sink = sink or MemorySink(plan)
-    ports = ports_for(asyncio.get_running_loop(), seed=seed, limits=limits, secrets=secrets)
+    ports = ports_for(asyncio.get_running_loop(), seed=seed, limits=limits, secrets=secrets, pace=pace)
     context = ExecutionContext(plan, input_data, execution_id="execution-1", started_at=ports.clock.now())
     result = await execute(
         context,

@@ -13,12 +13,13 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from executions_app.conf import execution_settings
-from executions_app.dispatch.runner import configure_tools
+from executions_app.dispatch.runner import configure_tools, turns
 from executions_app.engine.errors import NodeTimeoutError
 from executions_app.engine.failures import describe
 from executions_app.engine.secrecy import NO_SECRETS, Secrets
+from executions_app.engine.turns import take
 from workflows_app.dag import jsontext
-from workflows_app.dag.plan import NodePlan
+from workflows_app.dag.plan import NodePlan, names_of
 from workflows_app.dag.templates import secrets_of
 from workflows_app.dag.types import JsonObject, JsonValue, NodeKey, NodeType
 from workflows_app.processors.configured import arguments
@@ -75,6 +76,8 @@ async def try_tool(name: str, inputs: JsonObject, user: User) -> Trial:
     try:
         async with limit:
             secrets = await sync_to_async(_secrets)(node, user)
+            rules = turns(names_of(node.tool, node.configured))
+            await take(rules, lambda rule: context.log(f"It waits for its turn: {rule}."))
             with secrets.in_use():
                 output = await _called(node, inputs, context, secrets)
         return Trial(output=secrets.value(_checked(output, node)), duration_ms=took(), logs=logs)

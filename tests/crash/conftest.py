@@ -80,6 +80,17 @@ edges:
 """
 
 
+RATED = (
+    """name: rated
+nodes:
+  - {key: t, type: trigger}
+"""
+    + "".join(f"  - {{key: q{number}, type: tool, tool: crash.quote}}\n" for number in range(10))
+    + "edges:\n"
+    + "".join(f"  - {{from: t, to: q{number}}}\n" for number in range(10))
+)
+
+
 # Its agents would pay for 72 requests, again after each crash.
 AGENTS = """name: agents
 settings: {max_parallel_nodes: 12, budget: {max_cost: 48}}
@@ -100,7 +111,7 @@ def prepared(tmp_path_factory, worker_id):
 
 def prepare(world):
     """Make the tables, and import the workflows."""
-    for text in (FLOW, BUSY, CALM, POISON, LONG, SLOW, AGENTS):
+    for text in (FLOW, BUSY, CALM, POISON, LONG, SLOW, AGENTS, RATED):
         path = world.place.folder / f"{text.split()[1]}.yaml"
         _ = path.write_text(text)
     for command in (["migrate", "-v", "0"], ["import_workflow", *world.place.folder.glob("*.yaml")]):

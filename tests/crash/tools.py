@@ -50,6 +50,12 @@ def order(context: ToolContext, seconds: float = 0.0) -> int:
     return context.number
 
 
+@tool("crash.quote", effect="at_most_once", rate="20/s")
+async def quote(context: ToolContext) -> int:
+    enter(context, "at_most_once")
+    return context.number
+
+
 @tool("crash.poison", effect="none")
 async def poison(context: ToolContext) -> int:
     enter(context, "none")

@@ -3,7 +3,7 @@
 Costs are whole billionths of the unit of the price table: they add up exactly, in every database.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -100,11 +100,14 @@ class Begun(NamedTuple):
 class Calls(Protocol):
     """The calls of one attempt: recorded, and bounded by what the node and the execution may use.
 
+    `turn` returns when what has these names, a tool's and its kind's, may be called once, as their rates have it.
     `begin` returns when the call is on record. It asks `quote` what to reserve, given what is left; where others have
     reserved too much, it waits until they have settled. Raises `BudgetExceeded` where nothing can come back.
     `end` is to be called once for each; what is left open counts as abandoned. `write` is for the text of an answer
     as it comes. `end` and `write` never wait.
     """
+
+    async def turn(self, tools: Sequence[str]) -> None: ...
 
     async def begin(self, opening: Opening, quote: Quote | None = None) -> Begun: ...
 
@@ -118,6 +121,9 @@ class Unrecorded:
 
     def __init__(self) -> None:
         self._made = 0
+
+    async def turn(self, tools: Sequence[str]) -> None:
+        pass
 
     async def begin(self, opening: Opening, quote: Quote | None = None) -> Begun:
         del opening

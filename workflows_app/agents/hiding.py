@@ -1,6 +1,8 @@
 """The calls of an agent without the key that pays for them, whatever a provider sends back: the engine knows none that
 is in the environment."""
 
+from collections.abc import Sequence
+
 from workflows_app.agents.calls import Begun, Calls, Closing, Opening, Quote
 from workflows_app.dag.types import JsonValue
 from workflows_app.tools.masking import Mask
@@ -14,6 +16,9 @@ class HidingCalls:
         self._calls = calls
         self._mask: Mask = Mask.of([key])
         self._written: dict[int, MaskedStream] = {}
+
+    async def turn(self, tools: Sequence[str]) -> None:
+        await self._calls.turn(tools)
 
     async def begin(self, opening: Opening, quote: Quote | None = None) -> Begun:
         shown = Opening(

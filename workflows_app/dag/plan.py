@@ -5,7 +5,7 @@ so a snapshot can be read by people and run by the engine. Decoding goes straigh
 these structs (msgspec), which is what makes a graph of 100 000 nodes load in a fraction of a second.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Self
@@ -60,6 +60,11 @@ class Configured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     configuration: dict[str, Any] = {}
     input_schema: dict[str, Any] | None = None
     output_schema: dict[str, Any] | None = None
+
+
+def names_of(tool: str, own: Configured | None) -> Sequence[str]:
+    """The names for which a tool counts as called: its own, and that of its kind."""
+    return (tool,) if own is None else (tool, own.kind)
 
 
 class Offered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):

@@ -13,7 +13,7 @@ from workflows_app.agents.questions import OfferedTool, Wish
 from workflows_app.dag import jsontext
 from workflows_app.dag.configured import inputs_of
 from workflows_app.dag.expressions import ExpressionError
-from workflows_app.dag.plan import NodePlan, Offered
+from workflows_app.dag.plan import NodePlan, Offered, names_of
 from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType
 from workflows_app.dag.wording import listed, quoted
 from workflows_app.processors.base import NodeCall
@@ -57,6 +57,8 @@ class OfferedTools:
         opening = Opening(
             kind=CallKind.TOOL, name=offered.name, effect=offered.effect, arguments=self._mask.value(wish.arguments)
         )
+        if not wish.problem:
+            await self._calls.turn(names_of(offered.name, offered.configured))
         begun, closing = await self._calls.begin(opening), Closing(outcome=CallOutcome.ABANDONED)
         try:
             result = self._mask.value(await self._result(offered, wish, begun))

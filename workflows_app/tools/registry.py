@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, cast, override
 from workflows_app.dag import jsontext
 from workflows_app.dag.types import Effect, EffectRule, HasEffect, JsonObject, ToolInfo
 from workflows_app.dag.wording import listed, quoted
-from workflows_app.tools import threads
+from workflows_app.tools import rates, threads
 from workflows_app.tools.context import ToolContext
 from workflows_app.tools.errors import DuplicateTool, ToolDefinitionError, UnknownTool
 from workflows_app.tools.process_limits import Origin, processes
+from workflows_app.tools.rates import Rate, RateError
 from workflows_app.tools.reconciling import Done, InterruptedAttempt, NotDone, Reconcile, Unknown, Verdict
 from workflows_app.tools.signature import Signature
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Arguments", "Registry", "Tool", "ToolContext", "catalogue", "registry", "tool"]
+__all__ = ["Arguments", "Registry", "Tool", "ToolContext", "catalogue", "rate_of", "registry", "tool"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 
@@ -57,6 +58,8 @@ class Tool(HasEffect):
     isolation: Isolation = Isolation.THREAD
     # With effect `checkable`: tells what became of an attempt.
     reconcile: Reconcile | None = None
+    # Of all calls together, wherever they are made; the settings may say another one: see `rate_of`.
+    rate: Rate | None = None
 
     @cached_property
     def is_async(self) -> bool:
@@ -247,6 +250,14 @@ def catalogue() -> Mapping[str, ToolInfo]:
     return registry.catalogue()
 
 
+def rate_of(name: str, tools: Registry = registry) -> Rate | None:
+    """How often the tool of this name may be called, as the settings say, or else as it was registered."""
+    said = rates.current()
+    if name in said:
+        return said[name]
+    return tools.get(name).rate if name in tools else None
+
+
 def tool[**P, R](
     name: str,
     *,
@@ -256,6 +267,7 @@ def tool[**P, R](
     description: str = "",
     isolation: Isolation | str = Isolation.THREAD,
     reconcile: Reconcile | None = None,
+    rate: str | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a function, sync or async, as the tool of this name; the function itself is left as it is.
 
@@ -265,12 +277,14 @@ def tool[**P, R](
     `isolation="process"` the function runs in a process of its own, which can be killed: it is found there by its
     module and name, gets nothing but JSON and returns nothing but JSON. With effect `checkable`, `reconcile` is a
     function, sync or async, that is given an `InterruptedAttempt` whose outcome nobody heard, and says `Done(output)`,
-    `NotDone()` or `Unknown(why)`.
+    `NotDone()` or `Unknown(why)`. `rate`, such as `10/s`, `100/m` or `5/h burst 2`, is how often it is called, by all
+    processes of the site together.
     Raises `ToolDefinitionError`.
     """
     place = _one_of(Isolation, isolation, "isolation", name)
     own = _one_of(Effect, effect, "effect", name)
     stated = frozenset(_one_of(Effect, word, "effect", name) for word in effects)
+    limit = _rate(rate, name)
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
         text = description or (inspect.getdoc(function) or "").partition("\n")[0]
@@ -284,6 +298,7 @@ def tool[**P, R](
                 description=text,
                 isolation=place,
                 reconcile=reconcile,
+                rate=limit,
             )
         )
         return function
@@ -305,6 +320,13 @@ def _check_reconcile(tool: Tool) -> None:
         raise ToolDefinitionError(
             f"Tool '{tool.name}' is checkable and isolated in a process: leave 'isolation' out, or say at_most_once."
         )
+
+
+def _rate(text: str | None, name: str) -> Rate | None:
+    try:
+        return None if text is None else Rate.parse(text)
+    except RateError as error:
+        raise ToolDefinitionError(f"The rate of tool '{name}' is wrong: {error}") from None
 
 
 def _one_of[E: StrEnum](kind: type[E], word: E | str, what: str, name: str) -> E:
