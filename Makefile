@@ -70,6 +70,10 @@ bench: sync ## measure the engine against its floors and the API against a plain
 	@$(PYTHON) -m benchmarks $(ARGS)
 	@$(PYTHON) -m benchmarks --database postgresql $(ARGS)
 
+.PHONY: bench-fleet
+bench-fleet: sync ## measure one, two and four workers with each dispatcher; docs/scaling.md and docs/figures get the figures
+	@$(PYTHON) -m benchmarks.fleet $(ARGS)
+
 .PHONY: screenshots
 screenshots: sync ## take a picture of every page into docs/images; needs Debian's chromium
 	@$(PYTHON) -m tests.browser.screenshots

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.database import Database
 from benchmarks.floors import Values
-from benchmarks.workloads import Workload, body
+from benchmarks.workloads import Workload
 
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP_AND_ASK = (
@@ -52,15 +52,9 @@ def tear_down() -> None:
 
 
 def _register() -> None:
-    from workflows_app.tools import tool
+    from benchmarks.site import tools
 
-    @tool("bench.node", effect="none")
-    async def bench_node(values: list[int], milliseconds: int = 0) -> dict[str, int]:
-        if milliseconds:
-            await asyncio.sleep(milliseconds / 1000)
-        return {"v": body(values)}
-
-    del bench_node
+    del tools
 
 
 def install(workload: Workload, database: Database) -> tuple[Any, Any]:

@@ -84,6 +84,8 @@ def _nodes(specification: dict[str, Any]) -> list[BenchNode]:
         case "fan":
             middle = [BenchNode(f"m{number}", ("source",)) for number in range(specification["width"])]
             return [BenchNode("source"), *middle, BenchNode("sink", tuple(node.key for node in middle))]
+        case "mix":
+            return _mix()
         case "sleepskew":
             return _chains(specification["sleeps_ms"])
         case _:
@@ -111,3 +113,14 @@ def _chains(sleeps: list[list[int]]) -> list[BenchNode]:
         for place, milliseconds in enumerate(row)
     ]
     return [*nodes, BenchNode("join", tuple(f"c{chain}_{len(row) - 1}" for chain, row in enumerate(sleeps)))]
+
+
+def _mix() -> list[BenchNode]:
+    """What most workflows do: they wait for others. 340 ms, however quick the engine is."""
+    answers = [BenchNode(f"fetch{number}", ("ask",), wait) for number, wait in enumerate((20, 100, 200))]
+    return [
+        BenchNode("ask", (), 50),
+        *answers,
+        BenchNode("decide", tuple(node.key for node in answers), 30),
+        BenchNode("store", ("decide",), 60),
+    ]

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.crash.prices import PAID, RESERVED
@@ -40,6 +41,15 @@ async def read(context: ToolContext, seconds: float = 0.0) -> int:
 async def pay(context: ToolContext, seconds: float = 0.0) -> int:
     enter(context, "idempotent")
     await asyncio.sleep(seconds)
+    return context.number
+
+
+@tool("crash.gate", effect="none")
+async def gate(context: ToolContext, name: str) -> int:
+    """Wait until there is a file of this name beside the ledger."""
+    enter(context, "none")
+    while not Path(os.environ["CRASH_LEDGER"]).with_name(name).exists():  # noqa: ASYNC110 - opened by another process
+        await asyncio.sleep(0.02)
     return context.number
 
 
