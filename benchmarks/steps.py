@@ -6,11 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from executions_app.engine.attempt import AttemptStart
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
 from executions_app.engine.events import Event
 from executions_app.engine.lifecycle import Lifecycle
-from executions_app.engine.settling import AttemptStart
 from executions_app.engine.testing import ports_for
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan

@@ -14,6 +14,7 @@ import uuid_utils
 from executions_app import measures
 from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.announce import announce
+from executions_app.dispatch.elsewhere import Elsewhere
 from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.pacing import pacer
 from executions_app.dispatch.running import Listed, listed
@@ -21,6 +22,7 @@ from executions_app.dispatch.secrets import secrets_of
 from executions_app.dispatch.tracing import TracedSink, trace_of, traced
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
+from executions_app.engine.elsewhere import Remote
 from executions_app.engine.errors import HandedBack, OwnershipLost
 from executions_app.engine.ports import Clock, Ports, Turn
 from executions_app.engine.run import execute
@@ -165,7 +167,7 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
                 context,
                 processors=PROCESSORS if trace is None else traced(PROCESSORS, trace),
                 sink=sink if trace is None else TracedSink(sink, trace),
-                ports=_ports(loop, chosen, execution_id),
+                ports=ports_of(execution_id, Elsewhere(claim, plan)),
                 cancel=turn.cancel,
                 scheduling=claim.scheduling,
                 progress=claim.progress,
@@ -230,7 +232,9 @@ def _problem(error: BaseException) -> dict[str, object]:
     }
 
 
-def _ports(loop: asyncio.AbstractEventLoop, chosen: ExecutionSettings, execution_id: uuid.UUID) -> Ports:
+def ports_of(execution_id: uuid.UUID, remote: Remote | None = None) -> Ports:
+    """What the nodes of a run may ask for, in the running event loop."""
+    loop, chosen = asyncio.get_running_loop(), execution_settings()
     return Ports(
         clock=Clock(epoch=querysets.now(), origin=loop.time(), time=loop.time),
         random=random.random,
@@ -238,6 +242,7 @@ def _ports(loop: asyncio.AbstractEventLoop, chosen: ExecutionSettings, execution
         limits=chosen.limits,
         secrets=lambda names: in_recorder(lambda: secrets_of(execution_id, names)),
         pace=turns,
+        remote=remote,
     )
 
 

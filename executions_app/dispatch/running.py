@@ -83,6 +83,8 @@ _lock = threading.Lock()
 _runs: dict[uuid.UUID, Listed] = {}
 # Called, in any thread, when there is a run to take.
 _wakers: set[Callable[[], None]] = set()
+# Called at every beat, in the heart's thread, for so many attempts each.
+_looks: dict[Callable[[], None], list[str]] = {}
 _heart: "_Heart | None" = None
 
 
@@ -110,6 +112,24 @@ def woken(wake: Callable[[], None]) -> Generator[None]:
     finally:
         with _lock:
             _wakers.discard(wake)
+
+
+@contextmanager
+def at_every_beat(look: Callable[[], None], attempt_id: str) -> Generator[None]:
+    """Have this called at every beat of the heart, in its thread, and at a notice of the attempt's job.
+
+    Once, however many want it.
+    """
+    with _lock:
+        _looks.setdefault(look, []).append(attempt_id)
+        _ensure_heart()
+    try:
+        yield
+    finally:
+        with _lock:
+            _looks[look].remove(attempt_id)
+            if not _looks[look]:
+                del _looks[look]
 
 
 def under_way() -> int:
@@ -161,6 +181,23 @@ def _ensure_heart() -> None:
         threading.Thread(target=_heart.beat, name="heartbeat", daemon=True).start()
 
 
+def _wanted_looks() -> Sequence[Callable[[], None]]:
+    with _lock:
+        return tuple(_looks)
+
+
+def _take(channel: str, text: str) -> bool:
+    """Pass a notice on; False for one of other processes' jobs."""
+    if channel == notices.JOBS:
+        with _lock:
+            return any(text in attempts for attempts in _looks.values())
+    if text == notices.WORK:
+        wake()
+    else:
+        _ = signal_cancel(uuid.UUID(text))
+    return True
+
+
 class _Heart:
     """Beats until nothing runs and nobody waits for work any more."""
 
@@ -182,6 +219,8 @@ class _Heart:
                     return
                 if runs:
                     self._look(runs, chosen)
+                for look in _wanted_looks():
+                    _ = self._answers(look)
         finally:
             self._listener.close()
 
@@ -189,17 +228,18 @@ class _Heart:
         """The runs of this process; None where this thread is no longer its heart and must end."""
         global _heart
         with _lock:
-            if not _runs and not _wakers:
+            if not _runs and not _wakers and not _looks:
                 _heart = None
                 return None
             return list(_runs.values())
 
     def _hear(self) -> None:
-        for notice in self._listener.hear(execution_settings().cancel_poll_seconds):
-            if notice == notices.WORK:
-                wake()
-            else:
-                _ = signal_cancel(uuid.UUID(notice))
+        """Until there is something to do, or it is time to look."""
+        end = time.monotonic() + execution_settings().cancel_poll_seconds
+        heard = False
+        while not heard and (left := end - time.monotonic()) > 0:
+            for channel, text in self._listener.hear(left):
+                heard = _take(channel, text)
 
     def _look(self, runs: Sequence[Listed], chosen: ExecutionSettings) -> None:
         turning = self._turning(runs, chosen)

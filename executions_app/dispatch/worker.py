@@ -18,7 +18,9 @@ from django.db import DatabaseError, InterfaceError
 from executions_app.conf import execution_settings
 from executions_app.dispatch import runner
 from executions_app.dispatch.identity import is_known_dead
+from executions_app.dispatch.jobs import hand_back_jobs, has_jobs, take_jobs
 from executions_app.dispatch.running import hand_back_all, woken
+from executions_app.dispatch.serving import serving
 from executions_app.models import ownership
 from executions_app.models.ownership import Abandoned
 
@@ -67,7 +69,7 @@ class Worker:
     async def permit(self) -> bool:
         """Take up the run that is next, and run it to its end. False where there is none, or the worker stops."""
         async with self._turn:
-            while not self._free and not self._stopping:
+            while self._free <= 0 and not self._stopping:
                 _ = await asyncio.wait(self._runs, return_when=asyncio.FIRST_COMPLETED)
             found = () if self._stopping else await runner.claim_waiting(1, self._queues)
             runs = [self._start(run) for run in found]
@@ -80,13 +82,14 @@ class Worker:
             with suppress(RuntimeError):
                 _ = loop.call_soon_threadsafe(self._news.set)
 
-        with woken(wake):
+        with woken(wake), serving(self._queues):
             while not self._stopping:
                 await self._look()
                 await self._pause()
         while self._runs:
             # One that was just taken is not listed at once.
             hand_back_all(loop)
+            hand_back_jobs(loop)
             if self._quarantine is not None:
                 with suppress(ProcessLookupError):
                     self._quarantine.terminate()
@@ -100,9 +103,13 @@ class Worker:
 
     async def _look(self) -> None:
         try:
-            if self._free and asyncio.get_running_loop().time() >= self._scan_at:
+            if self._free > 0 and asyncio.get_running_loop().time() >= self._scan_at:
                 await self._take_abandoned()
-            if self._free:
+            # Runs wait for them. One has always room: two workers whose runs wait for each other would wait for ever.
+            if room := max(self._free, 0 if has_jobs() else 1):
+                for job in await take_jobs(room, self._queues):
+                    _ = self._start(job)
+            if self._free > 0:
                 for run in await runner.claim_waiting(self._free, self._queues, self._patience):
                     _ = self._start(run)
         except (DatabaseError, InterfaceError) as error:
@@ -135,7 +142,8 @@ class Worker:
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         logger.warning("Executions that may have killed their engine get a process of their own: %s", ", ".join(ids))
-        command = (sys.executable, "-m", "django", "recover_executions", *ids)
+        served = [f"--queue={queue}" for queue in self._queues]
+        command = (sys.executable, "-m", "django", "recover_executions", *ids, *served)
         try:
             self._quarantine = await asyncio.create_subprocess_exec(*command, env=environment, stdout=DEVNULL)
             code = await self._quarantine.wait()

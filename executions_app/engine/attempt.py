@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from enum import Enum
 
 import msgspec
@@ -16,6 +17,19 @@ from workflows_app.processors.errors import NodeOutputError
 from workflows_app.tools.context import Pace, Remains
 from workflows_app.tools.errors import AttemptEnded
 from workflows_app.tools.masking import Mask
+from workflows_app.tools.reconciling import Unknown, Verdict
+
+
+class AttemptStart(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """`number` counts from 1, `retry_count` from 0; `first_at` is when the node's first attempt began."""
+
+    attempt_id: str
+    number: int
+    retry_count: int
+    at: datetime
+    first_at: datetime
+    # What is left of its time; None: all that its node has.
+    seconds: float | None = None
 
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +53,16 @@ class Cancelled(msgspec.Struct, frozen=True, gc=False):
     let_go: str = ""
 
 
-type Outcome = Succeeded | Failed | Cancelled
+class Lost(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Another process ran the attempt, and is gone. `verdict` is what became of the work; an output is JSON text."""
+
+    why: str
+    # It may have died of the attempt; else it ended in order.
+    died: bool
+    verdict: Verdict = Unknown()
+
+
+type Outcome = Succeeded | Failed | Cancelled | Lost
 type Finish = Callable[[object], Outcome]
 
 

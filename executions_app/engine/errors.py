@@ -35,6 +35,20 @@ class NodeCrashedError(EngineError):
         super().__init__(f"The engine died while node '{node}' was at work.")
 
 
+class WorkerCrashedError(EngineError):
+    """Recorded for an attempt whose process is gone, though its engine is not."""
+
+    def __init__(self, node: str, why: str) -> None:
+        super().__init__(f"The process that ran node '{node}' is gone. {why}")
+
+
+class WorkerCrashLoopError(EngineError):
+    """Recorded for a node that is not tried again, since one process after the other died of it."""
+
+    def __init__(self, node: str, deaths: int) -> None:
+        super().__init__(f"{deaths} processes in a row died while they ran node '{node}'.")
+
+
 class SelfCancelledError(EngineError):
     """Raised in place of the `CancelledError` of a processor that cancelled itself."""
 

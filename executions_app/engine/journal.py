@@ -15,7 +15,7 @@ from executions_app.engine.events import (
     NodeSettled,
     NodeStarted,
 )
-from executions_app.engine.states import ExecutionStatus, NodeStatus, Reason
+from executions_app.engine.states import AttemptOutcome, ExecutionStatus, NodeStatus, Reason
 from workflows_app.agents.calls import CallKind, CallOutcome, amount
 from workflows_app.dag.plan import Plan
 from workflows_app.dag.types import Effect, JsonObject
@@ -108,14 +108,21 @@ _WHY_SKIPPED = {
 
 
 def _retrying(event: NodeRetrying, key: str) -> Entry:
+    if event.attempt_outcome is AttemptOutcome.ABANDONED:
+        # Nobody failed, and it is no retry.
+        message = (
+            f"Attempt {event.number} of node '{key}' was broken off, and another one follows. {event.error.message}"
+        )
+    else:
+        message = (
+            f"Attempt {event.number} of node '{key}' failed ({event.error.message}); "
+            f"retry {event.retry_count} of {event.max_retries} in {event.delay:g} s."
+        )
     return Entry(
         event="node.retrying",
         level="warning",
         node=key,
-        message=(
-            f"Attempt {event.number} of node '{key}' failed ({event.error.message}); "
-            f"retry {event.retry_count} of {event.max_retries} in {event.delay:g} s."
-        ),
+        message=message,
         data={
             "attempt": event.number,
             "attempt_id": event.attempt_id,

@@ -6,23 +6,35 @@ processor's code, its result, its errors, what it writes to the journal, has `**
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
-from executions_app.engine.attempt import Attempt, Cancelled, Failed, Outcome, Succeeded, encode, failure
+import msgspec
+
+from executions_app.engine.attempt import (
+    Attempt,
+    AttemptStart,
+    Cancelled,
+    Failed,
+    Lost,
+    Outcome,
+    Succeeded,
+    encode,
+    failure,
+)
 from executions_app.engine.calls import Book, Ledger
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext, NodeScope
+from executions_app.engine.elsewhere import Errand, Remote, Report, queue_of
 from executions_app.engine.events import AttemptMeasures, Logged, NodeAbandoned, NodeStarted
 from executions_app.engine.failures import MESSAGE_LIMIT, printable
 from executions_app.engine.ports import Ports, Sink
 from executions_app.engine.progress import Progress
 from executions_app.engine.reconciliation import ask, outcome_after
 from executions_app.engine.secrecy import NO_SECRETS, Secrets, resolved, shown
-from executions_app.engine.settling import AttemptStart
 from workflows_app.agents.calls import Spent, Unrecorded
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import NodePlan
@@ -30,7 +42,7 @@ from workflows_app.dag.types import Effect, JsonObject, JsonValue, NodeType
 from workflows_app.processors.base import NodeCall, Prepared, Processor, Reconciler
 from workflows_app.processors.errors import NodeOutputError
 from workflows_app.tools.context import ToolContext
-from workflows_app.tools.reconciling import Unknown, Verdict
+from workflows_app.tools.reconciling import NotDone, Unknown, Verdict
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -114,12 +126,15 @@ class Lifecycle:
         """One attempt, from its first step to its outcome, which is not on record yet."""
         one = _Try(self, node, start)
         try:
-            return await one.run(), one.watch.measures()
+            return await one.run(), one.measures or one.watch.measures()
         finally:
             one.close()
 
     async def ask_about_crashed(self, node: int, interrupted: AttemptStart) -> Verdict:
         """What became of the attempt that was under way when the engine before this one died."""
+        if self.ports.remote is not None and self.context.plan.nodes[node].runs_on:
+            # Else it could do what it is not found to have done.
+            await self.ports.remote.stopped(interrupted.attempt_id)
         one = _Try(self, node, interrupted)
         try:
             return await one.ask_about_it()
@@ -131,8 +146,8 @@ class _Try:
     """One attempt of one node, with its secrets and the time that it takes."""
 
     __slots__ = (
-        "_attempt", "_book", "_call", "_life", "_logging", "_node", "_position", "_processor", "_scope", "_secrets",
-        "_start", "watch",
+        "_attempt", "_book", "_call", "_life", "_logging", "_node", "_position", "_processor", "_remote", "_scope",
+        "_secrets", "_start", "measures", "watch",
     )  # fmt: skip
 
     def __init__(self, life: Lifecycle, position: int, start: AttemptStart) -> None:
@@ -147,6 +162,10 @@ class _Try:
         # What hides the secrets in log lines, while this lasts.
         self._logging: ExitStack | None = None
         self.watch = Stopwatch(life.loop)
+        # Of another process that ran it.
+        self.measures: AttemptMeasures | None = None
+        # The others, where one of them is to run it.
+        self._remote: Remote | None = _remote(node, life.ports)
         self._attempt = Attempt(node, grace=life.ports.limits.grace, finish=self._finish)
         self._scope = NodeScope(context, position, start.first_at)
         self._book = self._new_book() if node.type is NodeType.AGENT else None
@@ -200,10 +219,10 @@ class _Try:
             started_at=self._start.first_at,
             input=text,
         )
-        if failed is not None or self._node.effect is Effect.NONE:
+        if failed is not None or (self._node.effect is Effect.NONE and self._remote is None):
             self._life.sink.post(started)
         else:
-            # Whoever recovers this run must know that the effect may have happened.
+            # Whoever recovers this run must know that the effect may have happened, and who runs it must find it.
             await self._life.sink.commit([started])
             # The record took its time, which is not the tool's.
             self.watch.restart()
@@ -251,12 +270,14 @@ class _Try:
         life, call = self._life, self._call
         life.under_way[self._position] = self._attempt
         try:
-            code = self._processor.process(call, prepared)
+            code = self._processor.process(call, prepared) if self._remote is None else self._elsewhere(self._remote)
             outcome = await self._attempt.run(code, deadline=call.attempt.deadline)
         finally:
             del life.under_way[self._position]
         if isinstance(outcome, Succeeded):
             return self._within_limits(outcome)
+        if isinstance(outcome, Lost):
+            return msgspec.structs.replace(outcome, verdict=await self._verdict_of_lost(prepared, outcome))
         if outcome.let_go:
             now = life.ports.clock.now()
             life.sink.post(
@@ -266,9 +287,36 @@ class _Try:
             return outcome_after(outcome, await self._ask(prepared))
         return outcome
 
+    def _elsewhere(self, remote: Remote) -> Coroutine[object, object, object]:
+        start, attempt = self._start, self._call.attempt
+        return remote.run(
+            Errand(
+                node=self._position,
+                queue=queue_of(self._node.runs_on),
+                attempt_id=start.attempt_id,
+                number=start.number,
+                retry_count=start.retry_count,
+                first_at=start.first_at,
+                seconds=max(0.0, attempt.deadline - self._life.loop.time()),
+                tell=self._life.sink.post,
+                interrupted=attempt.interrupted,
+            )
+        )
+
+    async def _verdict_of_lost(self, prepared: Prepared, lost: Lost) -> Verdict:
+        """What became of work whose process is gone."""
+        if self._node.effect.is_repeatable:
+            return NotDone()
+        if self._node.effect is Effect.CHECKABLE and not self._life.cancel.requested:
+            return await self._ask(prepared)
+        return Unknown(lost.why)
+
     def _finish(self, result: object) -> Outcome:
         """The outcome of a result that came in time."""
         self.watch.processed()
+        if isinstance(result, Report):
+            self.measures = result.measures
+            return result.outcome
         try:
             checked = self._processor.post_process(self._call, result)
         except Exception as error:  # noqa: BLE001 - as in run
@@ -307,7 +355,8 @@ class _Try:
         self._call = replace(self._call, attempt=replace(self._call.attempt, deadline=self._deadline()))
 
     def _deadline(self) -> float:
-        return self._life.loop.time() + float(self._node.timeout_seconds)
+        seconds = self._start.seconds
+        return self._life.loop.time() + float(self._node.timeout_seconds if seconds is None else seconds)
 
     def _log(self, level: str, message: str, data: JsonObject | None = None) -> None:
         """Write to the journal, from the run's thread or from one in which a synchronous tool runs."""
@@ -326,3 +375,9 @@ class _Try:
             life.sink.post(line)
         else:
             _ = life.loop.call_soon_threadsafe(life.sink.post, line)
+
+
+def _remote(node: NodePlan, ports: Ports) -> Remote | None:
+    """The processes that have to run a node, where this one is none of them."""
+    queue, remote = queue_of(node.runs_on), ports.remote
+    return None if remote is None or not queue or remote.serves(queue) else remote

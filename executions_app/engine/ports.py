@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from executions_app.engine.elsewhere import Remote
 from executions_app.engine.events import Event
 from workflows_app.agents.calls import UNBOUNDED, Caps
 
@@ -69,7 +70,7 @@ class Ports:
     """`random()` is uniform in [0, 1); `new_id()` gives a fresh unique id for every attempt.
 
     `secrets(names)` gives the values of secrets of the execution's owner, and raises a `NodeError` for one that there
-    is not; None: there are none at all.
+    is not; None: there are none at all. `remote` are the processes that run nodes with `runs_on`; None: they run here.
     """
 
     clock: Clock
@@ -78,6 +79,7 @@ class Ports:
     limits: Limits = field(default_factory=Limits)
     secrets: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]] | None = None
     pace: Callable[[Sequence[str]], Sequence[Turn]] | None = None
+    remote: Remote | None = None
 
 
 def start_of_time() -> datetime:

@@ -7,14 +7,15 @@ they are committed. It moves the frontier and the context; the run only commits 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import cast
 
 import msgspec
 
 from executions_app.engine import policy
-from executions_app.engine.attempt import Cancelled, Failed, Outcome, Succeeded
+from executions_app.engine.attempt import AttemptStart, Cancelled, Failed, Lost, Outcome, Succeeded
 from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ConditionScope, ExecutionContext, NodeScope
-from executions_app.engine.errors import ErrorInfo, NodeCrashedError
+from executions_app.engine.errors import ErrorInfo, NodeCrashedError, WorkerCrashedError, WorkerCrashLoopError
 from executions_app.engine.events import AttemptMeasures, Event, ExecutionEnded, NodeRetrying, NodeSettled
 from executions_app.engine.failures import describe, with_unknown_outcome
 from executions_app.engine.frontier import Frontier, Step, Verdict
@@ -26,6 +27,10 @@ from workflows_app.dag.branching import ConditionFailed, EdgeState, Ending, Rout
 from workflows_app.dag.expressions import ExpressionError
 from workflows_app.dag.rendering import evaluate_condition, render
 from workflows_app.dag.types import Handle, JsonObject, NodeKey, NodeType, OnError, OnFailure
+from workflows_app.tools.reconciling import Done, Unknown
+
+# So many processes may die of a node in a row, where the engine does not die with them.
+MAX_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +46,6 @@ class Settlement:
     retry_in: float | None = None
 
 
-class AttemptStart(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """`number` counts from 1, `retry_count` from 0; `first_at` is when the node's first attempt began."""
-
-    attempt_id: str
-    number: int
-    retry_count: int
-    at: datetime
-    first_at: datetime
-
-
 class Settler:
     def __init__(self, context: ExecutionContext, frontier: Frontier, ports: Ports, cancel: CancelToken) -> None:
         self._context = context
@@ -64,6 +59,8 @@ class Settler:
         self._attempts: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
         self._measures: dict[int, AttemptMeasures] = {}
+        # How many processes died of a node that they ran for this engine.
+        self._deaths: dict[int, int] = {}
         self._first_failure: ErrorInfo | None = None
         self._stopped_by: int | None = None
 
@@ -139,6 +136,8 @@ class Settler:
                 return self._complete(node, outcome.output, ended)
             case Failed():
                 return self._fail(node, outcome)
+            case Lost():
+                return self._lose(node, outcome)
             case _:
                 return self._end_cancelled(node, outcome)
 
@@ -192,20 +191,44 @@ class Settler:
         if self.starts_nothing_more:
             return self._end_cancelled(node, failed)
         self._retries[node] = retries + 1
+        return self._again(node, _outcome_of(failed), error, decision.delay)
+
+    def _lose(self, node: int, lost: Lost) -> Settlement:
+        """The process is gone that ran the node for this engine: what may be done again is, but not for ever."""
+        plan = self._plan.nodes[node]
+        error = describe(WorkerCrashedError(plan.key, lost.why), plan)
+        match lost.verdict:
+            case Done(output):
+                return self._complete(node, cast(str, output), AttemptOutcome.ABANDONED)
+            case Unknown(why):
+                error = with_unknown_outcome(error, plan)
+                if why not in error.message:
+                    error = msgspec.structs.replace(error, message=f"{error.message} {why}")
+                return self._conclude(node, error, Reason.CRASHED, outcome=AttemptOutcome.ABANDONED)
+            case _:
+                deaths = self._deaths[node] = self._deaths.get(node, 0) + lost.died
+        if deaths > MAX_DEATHS:
+            error = describe(WorkerCrashLoopError(plan.key, deaths), plan)
+            return self._conclude(node, error, Reason.CRASH_LOOP, outcome=AttemptOutcome.ABANDONED)
+        if self.starts_nothing_more:
+            return self._end_cancelled(node, Cancelled(let_go=lost.why))
+        return self._again(node, AttemptOutcome.ABANDONED, error, 0.0)
+
+    def _again(self, node: int, outcome: AttemptOutcome, error: ErrorInfo, delay: float) -> Settlement:
         self._frontier.suspend(node)
         event = NodeRetrying(
             node=node,
             at=self._ports.clock.now(),
             attempt_id=self._attempts.pop(node),
             number=self._numbers[node],
-            attempt_outcome=_outcome_of(failed),
+            attempt_outcome=outcome,
             error=error,
-            retry_count=retries + 1,
-            max_retries=retry.max_retries,
-            delay=decision.delay,
+            retry_count=self._retries.get(node, 0),
+            max_retries=self._plan.nodes[node].retry.max_retries,
+            delay=delay,
             measures=self._measures.pop(node, None),
         )
-        return Settlement(events=(event,), retry_in=decision.delay)
+        return Settlement(events=(event,), retry_in=delay)
 
     def _conclude(
         self,

@@ -36,6 +36,7 @@ from executions_app.models.querysets import (
 )
 from executions_app.models.spending import ABANDON_CALLS, spent_by_node
 from executions_app.models.turns import Asked, moment
+from executions_app.models.withdrawal import withdraw_jobs_of
 from workflows_app.agents.calls import Spent
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
@@ -183,6 +184,7 @@ def reclaim(seen: Abandoned, owner: str, lease_seconds: float, plan: Plan) -> Cl
         cursor.execute(ABANDON_ATTEMPTS, (db_time(now()), row_id))
         cursor.execute(ABANDON_CALLS, (db_time(now()), row_id))
         calls: int = cursor.rowcount
+        withdraw_jobs_of(cursor, row_id)
         at_work = NodeExecution.objects.filter(execution_id=seen.execution_id, status=NodeStatus.RUNNING)
         orders: list[int] = list(at_work.values_list("order", flat=True))
         for order in orders:

@@ -24,6 +24,7 @@ from executions_app.models.log import ExecutionLog
 from executions_app.models.node_execution import NodeExecution
 from executions_app.models.notices import notify_cancel
 from executions_app.models.spending import ABANDON_CALLS
+from executions_app.models.withdrawal import drop_jobs_of
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 
@@ -332,6 +333,7 @@ def fail_run(execution_id: uuid.UUID, fence: int, error: dict[str, Any], reason:
         keys = [key for (key,) in cursor.fetchall()]
         cursor.execute(ABANDON_ATTEMPTS, (at, row_id))
         cursor.execute(ABANDON_CALLS, (at, row_id))
+        drop_jobs_of(cursor, row_id)
         _ = LOCK_AND_NUMBER.returned(cursor, [(len(keys) + 1, 1, row_id, fence)])
         _log_cancelled_nodes(cursor, execution_id, keys, Reason.SHUTDOWN, first_seq=seq + 1)
         end = End(ExecutionStatus.FAILED, reason, output=None, error=jsontext.dumps(error), at=ended_at)

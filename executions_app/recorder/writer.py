@@ -29,6 +29,7 @@ from executions_app.engine.states import AttemptOutcome, ExecutionStatus
 from executions_app.live.events import Committed
 from executions_app.models import querysets, spending
 from executions_app.models.commits import committed
+from executions_app.models.withdrawal import drop_jobs, drop_jobs_of
 from workflows_app.agents.calls import NOTHING, CallOutcome, Spent
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
@@ -101,6 +102,9 @@ def _transaction(batch: Batch, *, again: bool) -> list[Result]:
             rows.take(row_id, run.fence, events, entries)
             results[run] = entries
         rows.write(cursor)
+        for row_id, run, events in owned:
+            if run.plan.runs_elsewhere:
+                _end_jobs(cursor, row_id, run.plan, events)
     for run, entries in results.items():
         if entries:
             run.seq = entries[-1].seq
@@ -142,6 +146,14 @@ def _entries(run: Run, events: Sequence[Event], last_seq: int, status: str | Non
         )
         for seq, event in enumerate(events, first)
     ]
+
+
+def _end_jobs(cursor: CursorWrapper, row_id: Any, plan: Plan, events: Sequence[Event]) -> None:
+    """With an attempt ends its job, and with the execution whatever an engine before this one left."""
+    ended = [event for event in events if isinstance(event, (NodeRetrying, NodeSettled)) and event.attempt_id]
+    drop_jobs(cursor, sorted(event.attempt_id for event in ended if plan.nodes[event.node].runs_on))
+    if any(isinstance(event, ExecutionEnded) for event in events):
+        drop_jobs_of(cursor, row_id)
 
 
 def _end(event: ExecutionEnded) -> querysets.End:

@@ -1,6 +1,6 @@
 """Is this process fit for work, and how much of it waits: what probes and metrics ask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from executions_app.conf import execution_settings
 from executions_app.dispatch.inline import Vitality, vitality
 from executions_app.dispatch.running import under_way
-from executions_app.models import WorkflowExecution, querysets
+from executions_app.models import NodeJob, WorkflowExecution, querysets
+from executions_app.models.job import JobState
 from workflows_app.tools import threads
 
 
@@ -65,6 +66,22 @@ def backlog() -> Backlog:
         running=running["number"],
         stuck=running["late"],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJobs:
+    """Nodes that wait for a worker of a queue, and since when the first of them does."""
+
+    queue: str
+    number: int
+    oldest: datetime
+
+
+def waiting_jobs() -> Sequence[WaitingJobs]:
+    """By queue; a queue for which nothing waits is not there."""
+    waiting = NodeJob.objects.filter(state=JobState.WAITING).order_by().values_list("queue")
+    found = waiting.annotate(Count("pk"), Min("posted_at")).order_by("queue")
+    return [WaitingJobs(queue=queue, number=number, oldest=oldest) for queue, number, oldest in found]
 
 
 def engine_is_dead() -> bool:

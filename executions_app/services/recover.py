@@ -5,8 +5,10 @@ import signal
 import uuid
 from collections.abc import Sequence
 
+from executions_app.conf import execution_settings
 from executions_app.dispatch import runner
 from executions_app.dispatch.running import hand_back_all
+from executions_app.dispatch.serving import serving
 from executions_app.dispatch.worker import abandoned
 from executions_app.models import WorkflowExecution
 from executions_app.models.ownership import Abandoned
@@ -24,8 +26,10 @@ def recoverable(ids: Sequence[uuid.UUID] = ()) -> tuple[Sequence[Abandoned], Seq
     return found, [NotAbandoned(*row) for row in others.values_list("id", "status", "claimed_by")]
 
 
-async def recover(found: Sequence[Abandoned]) -> None:
+async def recover(found: Sequence[Abandoned], queues: Sequence[str] = ()) -> None:
     """Run these to their ends in this event loop; at SIGTERM or Ctrl-C hand back what is under way.
+
+    Nodes for other queues than these, or than those of the settings, are other processes' to run.
 
     Those that may have killed their engine come last. Each is alone until one of its nodes is settled, or it lived long
     enough to seem harmless.
@@ -34,6 +38,12 @@ async def recover(found: Sequence[Abandoned]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     handing_back = asyncio.create_task(_hand_back_after(stopped))
+    with serving(queues or execution_settings().queues):
+        await _recover(found, stopped)
+    _ = handing_back.cancel()
+
+
+async def _recover(found: Sequence[Abandoned], stopped: asyncio.Event) -> None:
     _ = await asyncio.gather(*(runner.resume(seen) for seen in found if not seen.is_suspect))
     proven: list[asyncio.Task[bool]] = []
     for seen in found:
@@ -42,7 +52,6 @@ async def recover(found: Sequence[Abandoned]) -> None:
             proven.append(run)
             await _proved(seen, run)
     _ = await asyncio.gather(*proven)
-    _ = handing_back.cancel()
 
 
 async def _proved(seen: Abandoned, run: asyncio.Task[bool]) -> None:

@@ -6,13 +6,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from executions_app.conf import execution_settings
 from executions_app.engine.states import TERMINAL_EXECUTION, TERMINAL_NODE, AttemptOutcome, NodeStatus
-from executions_app.models import AgentCall, ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, querysets
+from executions_app.models import (
+    AgentCall,
+    ExecutionLog,
+    NodeAttempt,
+    NodeExecution,
+    NodeJob,
+    WorkflowExecution,
+    querysets,
+)
+from executions_app.models.job import JobState
 from workflows_app.agents.calls import CallOutcome
 from workflows_app.services.compile import plan_by_id
 from workflows_app.wording import status_word
@@ -79,6 +88,22 @@ def _open_calls() -> _Found:
     for id_, attempt, number in left.values_list("execution_id", "attempt_id", "number"):
         sentence = _("Call %(number)s of attempt %(attempt)s is open for an engine that no longer has the execution.")
         yield id_, sentence % {"number": number, "attempt": attempt}
+
+
+def _open_jobs() -> _Found:
+    """Nobody waits for a worker, or has one at work, but for an attempt that is under way."""
+    under_way = NodeAttempt.objects.filter(
+        attempt_id=OuterRef("attempt_id"),
+        outcome=AttemptOutcome.STARTED,
+        fence=OuterRef("fence"),
+        execution__fence=F("fence"),
+        execution__status="running",
+    )
+    wanted = NodeJob.objects.filter(state__in=[JobState.WAITING, JobState.TAKEN])
+    left = wanted.exclude(Exists(under_way)).values_list("execution_id", "attempt_id", "state")
+    for id_, attempt, state in left:
+        sentence = _("The job of attempt %(attempt)s is left (%(state)s), and the attempt has ended.")
+        yield id_, sentence % {"attempt": attempt, "state": state}
 
 
 def _second_successes() -> _Found:
@@ -160,4 +185,5 @@ CHECKS: Mapping[str, Callable[[], _Found]] = {
     "I6": _replay,
     "I7": _numbers,
     "I8": _open_calls,
+    "I9": _open_jobs,
 }

@@ -13,7 +13,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.crash.preloaded"])
 
 
-def serve(place, output, concurrency, without, apart):
+def serve(place, output, concurrency, without, apart, queues):
     """A worker, until it is killed or stopped. One that is apart keeps its lock file where no other engine looks."""
     enter(place, output, "")
     if "fence" in without:
@@ -29,7 +29,7 @@ def serve(place, output, concurrency, without, apart):
 
     print("ready", flush=True)
     try:
-        asyncio.run(work(concurrency))
+        asyncio.run(work(concurrency, queues))
     finally:
         close()
 

@@ -1,6 +1,7 @@
 """The product's settings with short times: what takes half a minute in use takes seconds here."""
 # pyright: reportConstantRedefinition=false
 
+import base64
 import os
 
 from pastetrader.settings import *  # noqa: F403 - they are what is tested
@@ -17,5 +18,5 @@ PASTETRADER = {
     "SCAN_SECONDS": 0.3,
     "CANCEL_POLL_SECONDS": 0.1,
     "CANCEL_GRACE_SECONDS": 0.5,
-    "CREDENTIAL_KEYS": os.environ.get("CREDENTIAL_KEYS", ""),
+    "CREDENTIAL_KEYS": os.environ.get("CREDENTIAL_KEYS", base64.urlsafe_b64encode(bytes(32)).decode()),
 }

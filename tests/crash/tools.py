@@ -14,6 +14,7 @@ from workflows_app.dag.types import NodeType
 from workflows_app.processors import registry
 from workflows_app.processors.base import NodeCall, Prepared, Unchecked
 from workflows_app.tools import ToolContext, tool
+from workflows_app.tools.reconciling import Done, InterruptedAttempt, NotDone
 
 
 def enter(context: ToolContext, effect: str, call: str = "") -> None:
@@ -64,6 +65,31 @@ def order(context: ToolContext, seconds: float = 0.0) -> int:
 async def quote(context: ToolContext) -> int:
     enter(context, "at_most_once")
     return context.number
+
+
+def ask(attempt: InterruptedAttempt) -> Done | NotDone:
+    """It was done where the ledger has it."""
+    ledger = Path(os.environ["CRASH_LEDGER"])
+    return Done(-1) if ledger.exists() and attempt.attempt_id in ledger.read_text() else NotDone()
+
+
+@tool("crash.send", effect="checkable", reconcile=ask)
+async def send(context: ToolContext, before: float = 0.0, after: float = 0.0) -> int:
+    """Its effect is somewhere in the middle."""
+    await asyncio.sleep(before if context.number == 1 else 0.0)
+    enter(context, "checkable")
+    await asyncio.sleep(after if context.number == 1 else 0.0)
+    return context.number
+
+
+@tool("crash.count", effect="none")
+def count(context: ToolContext, steps: int, seconds: float = 0.0, key: str = "") -> dict[str, Any]:
+    """Say each number, and how far it is; then who said it, and what the key looks like."""
+    for step in range(steps):
+        context.log(f"step {step} with {key}", step=step)
+        context.progress((step + 1) / steps)
+        time.sleep(seconds)
+    return {"process": os.getpid(), "length": len(key), "key": key, "number": context.number}
 
 
 @tool("crash.poison", effect="none")

@@ -38,9 +38,9 @@ class World:
     place: Place
     running: list = field(default_factory=list)
 
-    def worker(self, *, concurrency=8, without_fence=False, without_rates=False, apart=False):
+    def worker(self, *queues, concurrency=8, without_fence=False, without_rates=False, apart=False):
         without = [word for word, left_out in (("fence", without_fence), ("rates", without_rates)) if left_out]
-        return self._fork(processes.serve, concurrency, without, apart)
+        return self._fork(processes.serve, concurrency, without, apart, queues)
 
     def command(self, *arguments, strikes=""):
         return self._fork(processes.command, strikes, [str(argument) for argument in arguments])

@@ -54,7 +54,7 @@ def test_sound_records_are_sound(ended, import_document, capsys):
     start(StartRequest(target=import_document(document("t>a", name="waits")), input={}))
     assert list(violations()) == []
     call_command("engine_fsck")
-    assert capsys.readouterr().out == "fsck I1=0 I2=0 I3=0 I4=0 I5=0 I6=0 I7=0 I8=0\n"
+    assert capsys.readouterr().out == "fsck I1=0 I2=0 I3=0 I4=0 I5=0 I6=0 I7=0 I8=0 I9=0\n"
 
 
 @pytest.mark.parametrize(

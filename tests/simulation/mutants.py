@@ -79,7 +79,7 @@ MUTANTS = [
     Mutant(
         "an effect is not on record before it happens",
         LIFECYCLE,
-        "if failed is not None or self._node.effect is Effect.NONE:",
+        "if failed is not None or (self._node.effect is Effect.NONE and self._remote is None):",
         "if True:",
     ),
     Mutant(

@@ -4,6 +4,7 @@ They say what a document looks like, for the validator and for the published JSO
 means (references, cycles, tools) is checked elsewhere; the engine runs a `Plan`, not these.
 """
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
@@ -36,6 +37,7 @@ KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 MAX_QUEUE_LENGTH = 60
 QUEUE_PATTERN = r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$"
 RUNS_ON_PATTERN = r"^queue:[a-z0-9]([a-z0-9_-]*[a-z0-9])?$"
+_LONGEST_RUNS_ON = len("queue:") + MAX_QUEUE_LENGTH
 
 # The error type of the validators below; their message completes "'field' ...".
 EXPECTATION = "expectation"
@@ -93,6 +95,14 @@ def _amount_or_null(value: object) -> int | Decimal | None:
     if (number := _number(value)) is not None and number > 0:
         return number
     raise _refuse("must be an amount of money greater than 0, or null for no limit")
+
+
+def _runs_on(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) <= _LONGEST_RUNS_ON and re.fullmatch(RUNS_ON_PATTERN, value):
+        return value
+    raise _refuse("must be queue:NAME, a queue that workers serve, such as queue:cpu")
 
 
 def _schema(value: object) -> dict[str, Any] | bool | None:
@@ -160,7 +170,11 @@ type Inputs = Annotated[
 ]
 type Key = Annotated[str, Field(pattern=KEY_PATTERN, max_length=MAX_NAME_LENGTH)]
 type Queue = Annotated[str, Field(pattern=QUEUE_PATTERN, max_length=MAX_QUEUE_LENGTH)]
-type RunsOn = Annotated[str, Field(pattern=RUNS_ON_PATTERN, max_length=MAX_QUEUE_LENGTH + len("queue:"))]
+type RunsOn = Annotated[
+    str | None,
+    PlainValidator(_runs_on),
+    WithJsonSchema({"type": ["string", "null"], "pattern": RUNS_ON_PATTERN, "maxLength": _LONGEST_RUNS_ON}),
+]
 type Filled = Annotated[str, Field(min_length=1)]
 # A tuple, not a list: Pydantic deep-copies a default that cannot be hashed for every node that leaves it out.
 type Texts = Annotated[tuple[str, ...], Field(strict=False)]
@@ -213,7 +227,6 @@ class _CallingNode(Node):
     timeout_seconds: Positive = 300
     retry: Retry = Retry()
     output_schema: dict[str, Any] | None = None
-    runs_on: RunsOn | None = None
     effect: Annotated[Effect | None, _WORD] = None
 
 
@@ -222,6 +235,8 @@ class ToolNode(_CallingNode):
 
     type: Literal[NodeType.TOOL]
     tool: Filled
+    # Agents run where their execution does, whose budget they share.
+    runs_on: RunsOn = None
 
 
 class AgentLimits(_Part):

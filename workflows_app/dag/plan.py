@@ -106,7 +106,7 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     effect: Effect = Effect.NONE
     output_schema: dict[str, Any] | None = None
     # `queue:NAME`: a process that serves this queue runs the node.
-    runs_on: str = ""
+    runs_on: str | None = None
     # tool
     tool: str = ""
     configured: Configured | None = None
@@ -234,6 +234,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     def agents(self) -> tuple[NodePlan, ...]:
         """The nodes that ask a model."""
         return tuple(node for node in self.nodes if node.type is NodeType.AGENT)
+
+    @cached_property
+    def runs_elsewhere(self) -> bool:
+        """Whether any node is for processes of a queue of its own."""
+        return any(node.runs_on for node in self.nodes)
 
     @cached_property
     def outgoing(self) -> tuple[tuple[int, ...], ...]:

@@ -18,7 +18,7 @@ class Command(WorkflowCommand):
         "Check the invariants of all executions; changes nothing. I1 no running one without an engine, I2 ended if and "
         "only if terminal, I3 no open node after the end, I4 no attempt of an engine that is gone, I5 no second "
         "success of a node, I6 the journal gives the rows, I7 its numbers have no gap, I8 no open call of an "
-        "engine that is gone. Exit code 1 for a violation."
+        "engine that is gone, I9 no job of an attempt that has ended. Exit code 1 for a violation."
     )
 
     @override

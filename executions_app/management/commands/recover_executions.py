@@ -20,6 +20,14 @@ class Command(WorkflowCommand):
     @override
     def add_arguments(self, parser: CommandParser) -> None:
         _ = parser.add_argument("id", nargs="*", metavar="ID", help="one of these; without any, all there are")
+        _ = parser.add_argument(
+            "--queue",
+            action="append",
+            default=[],
+            dest="queues",
+            metavar="NAME",
+            help="a queue whose nodes are run here too, may be repeated (default: PASTETRADER['QUEUES'], else all)",
+        )
         _ = parser.add_argument("--dry-run", action="store_true", help="say which they are, and leave them")
 
     @override
@@ -35,7 +43,7 @@ class Command(WorkflowCommand):
             sys.exit(EXIT_INVALID)
         try:
             if not options["dry_run"]:
-                asyncio.run(recover(found))
+                asyncio.run(recover(found, options["queues"]))
         finally:
             close()
         for seen in found:

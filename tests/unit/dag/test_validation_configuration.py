@@ -303,3 +303,15 @@ def test_a_tool_that_is_switched_off_cannot_be_used():
 )
 def test_a_retry_of_what_may_happen_once_only_is_a_warning(more, expected):
     assert codes(with_node(type="tool", **more)) == expected
+
+
+def test_the_queue_that_a_node_runs_on_has_one_spelling_and_is_for_tools():
+    for right in ("queue:cpu", "queue:a_b-2", None):
+        assert codes(with_node(type="tool", tool="core.set", runs_on=right)) == []
+    for wrong in ("gpu", "queue:", "queue:GPU", "queue:-", 3, "queue:" + "a" * 61):
+        problem = only(with_node(type="tool", tool="core.set", runs_on=wrong))
+        assert (problem.code, problem.field) == ("INVALID_CONFIG", "runs_on")
+        assert problem.message.startswith("'runs_on' must be queue:NAME, a queue that workers serve, such as queue:cpu")
+    problem = only(with_node(type="agent", provider="p", model="m", prompt="?", runs_on="queue:cpu"))
+    assert problem.code == "UNKNOWN_KEY"
+    assert problem.message.startswith("'runs_on' belongs to tool nodes, and this is a node of type agent")
