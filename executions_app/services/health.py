@@ -1,6 +1,6 @@
 """Is this process fit for work, and how much of it waits: what probes and metrics ask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,6 +29,9 @@ class Backlog:
     # Running, and without an engine for longer than another one needs to find them.
     stuck: int
     oldest: datetime | None
+    # Nodes that wait for a worker of their queue, and since when the first of them does.
+    jobs: int
+    oldest_job: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,29 +62,16 @@ def backlog() -> Backlog:
         number=Count("*"), due=Count("pk", Q(due_at__lte=Now())), oldest=Min("due_at")
     )
     running = executions.filter(status="running").aggregate(number=Count("*"), late=Count("pk", late))
+    jobs = NodeJob.objects.filter(state=JobState.WAITING).aggregate(number=Count("*"), oldest=Min("posted_at"))
     return Backlog(
         pending=pending["number"],
         due=pending["due"],
         oldest=pending["oldest"],
         running=running["number"],
         stuck=running["late"],
+        jobs=jobs["number"],
+        oldest_job=jobs["oldest"],
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingJobs:
-    """Nodes that wait for a worker of a queue, and since when the first of them does."""
-
-    queue: str
-    number: int
-    oldest: datetime
-
-
-def waiting_jobs() -> Sequence[WaitingJobs]:
-    """By queue; a queue for which nothing waits is not there."""
-    waiting = NodeJob.objects.filter(state=JobState.WAITING).order_by().values_list("queue")
-    found = waiting.annotate(Count("pk"), Min("posted_at")).order_by("queue")
-    return [WaitingJobs(queue=queue, number=number, oldest=oldest) for queue, number, oldest in found]
 
 
 def engine_is_dead() -> bool:

@@ -1,7 +1,8 @@
 """The measures of this process and the open work of the database, as Prometheus reads them."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from datetime import datetime
 from itertools import accumulate
 from typing import override
 
@@ -12,7 +13,7 @@ from prometheus_client.registry import Collector
 from executions_app import measures
 from executions_app.live.audience import audience
 from executions_app.models import querysets
-from executions_app.services.health import WaitingJobs, backlog, waiting_jobs, work_under_way
+from executions_app.services.health import backlog, work_under_way
 
 
 class EngineCollector(Collector):
@@ -38,7 +39,7 @@ class EngineCollector(Collector):
 def _open_work() -> Iterable[Metric]:
     began = time.perf_counter()
     try:
-        found, jobs = backlog(), waiting_jobs()
+        found = backlog()
     except (DatabaseError, InterfaceError):
         yield _gauge("database_up", "Whether the database answers", 0)
         return
@@ -48,24 +49,15 @@ def _open_work() -> Iterable[Metric]:
     executions.add_metric(["pending"], found.pending)
     executions.add_metric(["running"], found.running)
     yield executions
-    age = 0.0 if found.oldest is None else (querysets.now() - found.oldest).total_seconds()
     yield _gauge("queue_depth", "Executions that are due and wait for an engine", found.due)
-    yield _gauge("queue_oldest_seconds", "For how long the first of them has waited", max(age, 0.0))
-    yield from _jobs(jobs)
+    yield _gauge("queue_oldest_seconds", "For how long the first of them has waited", _age(found.oldest))
+    yield _gauge("node_jobs", "Nodes that wait for a worker of their queue", found.jobs)
+    yield _gauge("node_jobs_oldest_seconds", "For how long the first of them has waited", _age(found.oldest_job))
     yield _gauge("executions_stuck", "Running executions that no engine has; 0 while any engine works", found.stuck)
 
 
-def _jobs(waiting: Sequence[WaitingJobs]) -> Iterable[Metric]:
-    depth = GaugeMetricFamily("pastetrader_node_jobs", "Nodes that wait for a worker of their queue", labels=["queue"])
-    oldest = GaugeMetricFamily(
-        "pastetrader_node_jobs_oldest_seconds", "For how long the first of them has waited", labels=["queue"]
-    )
-    now = querysets.now()
-    for one in waiting:
-        depth.add_metric([one.queue], one.number)
-        oldest.add_metric([one.queue], max((now - one.oldest).total_seconds(), 0.0))
-    yield depth
-    yield oldest
+def _age(since: datetime | None) -> float:
+    return 0.0 if since is None else max(0.0, (querysets.now() - since).total_seconds())
 
 
 def _histogram(histogram: measures.Histogram) -> HistogramMetricFamily:
