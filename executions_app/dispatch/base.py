@@ -34,7 +34,7 @@ class Capabilities:
 
 
 class Dispatcher(Protocol):
-    """One way of telling workers. A class with this shape is all that a further one needs: see docs/deploy.md."""
+    """One way of telling workers. A class with this shape is all that a further one needs: see docs/dispatchers.md."""
 
     capabilities: ClassVar[Capabilities]
 

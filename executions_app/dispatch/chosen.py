@@ -1,6 +1,7 @@
 """The dispatcher that the settings choose, and how word is given through it."""
 
 import logging
+import uuid
 from functools import lru_cache
 from typing import cast
 
@@ -9,6 +10,7 @@ from django.utils.module_loading import import_string
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.base import Dispatcher, Job
+from workflows_app.dag.plan import PlanSettings
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,21 @@ def send(job: Job) -> None:
         chosen.send(job)
     else:
         transaction.on_commit(lambda: _send_late(chosen, job))
+
+
+def pass_on(execution_id: uuid.UUID, settings: PlanSettings) -> None:
+    """Where only so many with a key may be under way, and one of them has ended: give word to the next.
+
+    The permit of one that had to wait is spent. In a transaction of its own.
+    """
+    if settings.concurrency is None:
+        return
+    job = Job(execution_id=execution_id, queue=settings.queue, priority=settings.priority)
+    try:
+        with transaction.atomic():
+            send(job)
+    except Exception as error:  # noqa: BLE001 - whatever the database or a queue's package raises
+        logger.warning("No word was given after execution %s, workers will find the next: %s", execution_id, error)
 
 
 def _send_late(chosen: Dispatcher, job: Job) -> None:

@@ -1,11 +1,9 @@
-"""The engine inside an ASGI server: a thread with an event loop of its own, for as long as the process lives.
+"""No queue but the record: workers look there, and the engine inside an ASGI server is one of them.
 
 A server gives no notice to what runs beside its requests, so the end of the process is the notice: where it ends in
 order, runs are handed back; where it is killed, another engine, or the next start, finds them.
 """
 
-import asyncio
-import atexit
 import threading
 from collections.abc import Sequence
 from enum import StrEnum
@@ -15,14 +13,10 @@ from django.db import connection, transaction
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.base import Capabilities, Job
+from executions_app.dispatch.engine import Engine
 from executions_app.dispatch.running import wake
 from executions_app.dispatch.worker import Worker
-from executions_app.live.publisher import publisher
 from executions_app.models.notices import notify_work
-from executions_app.recorder.thread import recorder
-
-# Beyond the grace that running nodes have.
-_LAST_SECONDS = 3.0
 
 
 class Inline:
@@ -43,7 +37,7 @@ class Inline:
 
 
 _lock = threading.Lock()
-_engine: "_Engine | None" = None
+_engine: Engine | None = None
 
 
 def start_engine() -> None:
@@ -51,7 +45,7 @@ def start_engine() -> None:
     global _engine
     with _lock:
         if _engine is None:
-            _engine = _Engine()
+            _engine = Engine(Worker(execution_settings().concurrency, execution_settings().queues))
 
 
 class Vitality(StrEnum):
@@ -77,27 +71,3 @@ def stop_engine() -> None:
         engine, _engine = _engine, None
     if engine is not None:
         engine.stop()
-
-
-class _Engine:
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._worker = Worker(execution_settings().concurrency, execution_settings().queues)
-        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
-        self._thread.start()
-        _ = atexit.register(stop_engine)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            _ = self._loop.call_soon_threadsafe(self._worker.stop)
-            self._thread.join(execution_settings().limits.grace + _LAST_SECONDS)
-        recorder.stop()
-        publisher.stop()
-
-    def _serve(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as loop_runner:
-            loop_runner.run(self._worker.serve())

@@ -14,6 +14,7 @@ import uuid_utils
 from executions_app import measures
 from executions_app.conf import ExecutionSettings, execution_settings
 from executions_app.dispatch.announce import announce
+from executions_app.dispatch.chosen import pass_on
 from executions_app.dispatch.elsewhere import Elsewhere
 from executions_app.dispatch.identity import engine_name
 from executions_app.dispatch.pacing import pacer
@@ -122,6 +123,7 @@ async def _work(turn: _Turn) -> bool:
         turn.cancel.request(Reason.USER)
     ended = await _walk(claim, plan, turn)
     if ended:
+        await in_recorder(lambda: pass_on(claim.execution_id, plan.settings))
         await in_recorder(lambda: announce(claim.execution_id))
     return ended
 

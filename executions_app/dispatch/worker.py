@@ -8,8 +8,8 @@ import signal
 import sys
 import uuid
 from asyncio.subprocess import DEVNULL
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.conf import settings
@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 
 
+class Stopping(Exception):
+    """The worker takes no more runs: the permit is for another one."""
+
+
 class Worker:
     """`concurrency` bounds the runs at a time; they are of these queues, or of any.
 
@@ -42,8 +46,10 @@ class Worker:
         self._queues = queues
         self._patience = patience
         self._runs: set[asyncio.Task[bool]] = set()
-        # Permits are taken up one after the other, so that none takes what another one counted as free.
-        self._turn = asyncio.Lock()
+        # So many more are just being taken.
+        self._reserved = 0
+        # There is room for a run, or it is to stop.
+        self._room = asyncio.Event()
         # The process in which suspects are run.
         self._quarantine: asyncio.subprocess.Process | None = None
         self._is_quarantined = False
@@ -60,20 +66,34 @@ class Worker:
         """
         self._stopping = True
         self._news.set()
+        self._room.set()
 
-    def stop_at_signals(self) -> None:
-        """Stop at SIGTERM and Ctrl-C; in the worker's event loop, of the main thread."""
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    def stop_at_signals(self, stop: Callable[[], None] | None = None) -> None:
+        """Stop at SIGTERM and Ctrl-C, in a way of one's own or by `stop`; in the event loop of the main thread."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+            asyncio.get_running_loop().add_signal_handler(number, stop or self.stop)
 
     async def permit(self) -> bool:
-        """Take up the run that is next, and run it to its end. False where there is none, or the worker stops."""
-        async with self._turn:
-            while self._free <= 0 and not self._stopping:
-                _ = await asyncio.wait(self._runs, return_when=asyncio.FIRST_COMPLETED)
-            found = () if self._stopping else await runner.claim_waiting(1, self._queues)
-            runs = [self._start(run) for run in found]
+        """Take up the run that is next, and run it to its end. False where there is none, or it did not end here.
+
+        Raises `Stopping`, and what the database raises; then the run is found later.
+        """
+        while self._free <= 0 and not self._stopping:
+            self._room.clear()
+            _ = await self._room.wait()
+        if self._stopping:
+            raise Stopping
+        # Not torn from the claim: what was claimed is started.
+        runs = await asyncio.shield(asyncio.create_task(self._take_one(), name="permit"))
         return bool(runs) and await asyncio.shield(runs[0])
+
+    async def _take_one(self) -> Sequence[asyncio.Task[bool]]:
+        with self._reserving(1):
+            return [self._start(run) for run in await runner.claim_waiting(1, self._queues)]
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -107,11 +127,13 @@ class Worker:
                 await self._take_abandoned()
             # Runs wait for them. One has always room: two workers whose runs wait for each other would wait for ever.
             if room := max(self._free, 0 if has_jobs() else 1):
-                for job in await take_jobs(room, self._queues):
-                    _ = self._start(job)
+                with self._reserving(room):
+                    for job in await take_jobs(room, self._queues):
+                        _ = self._start(job)
             if self._free > 0:
-                for run in await runner.claim_waiting(self._free, self._queues, self._patience):
-                    _ = self._start(run)
+                with self._reserving(self._free) as number:
+                    for run in await runner.claim_waiting(number, self._queues, self._patience):
+                        _ = self._start(run)
         except (DatabaseError, InterfaceError) as error:
             self._say_once(str(error).strip())
         else:
@@ -119,17 +141,28 @@ class Worker:
 
     @property
     def _free(self) -> int:
-        return self._concurrency - len(self._runs)
+        return self._concurrency - len(self._runs) - self._reserved
+
+    @contextmanager
+    def _reserving(self, number: int) -> Generator[int]:
+        """Nobody else counts these as free while a claim is under way; what it finds is started before this ends."""
+        self._reserved += number
+        try:
+            yield number
+        finally:
+            self._reserved -= number
+            self._room.set()
 
     async def _take_abandoned(self) -> None:
         # With jitter: workers that started together shall not look together.
         pause = execution_settings().scan_seconds * random.uniform(0.8, 1.2)  # noqa: S311
         self._scan_at = asyncio.get_running_loop().time() + pause
-        found = await runner.in_recorder(lambda: abandoned(self._free))
-        suspects = [seen for seen in found if seen.is_suspect]
-        for seen in found:
-            if not seen.is_suspect:
-                _ = self._start(runner.resume(seen))
+        with self._reserving(self._free) as number:
+            found = await runner.in_recorder(lambda: abandoned(number))
+            suspects = [seen for seen in found if seen.is_suspect]
+            for seen in found:
+                if not seen.is_suspect:
+                    _ = self._start(runner.resume(seen))
         if suspects and not self._is_quarantined:
             self._is_quarantined = True
             _ = self._start(self._isolate(suspects))
@@ -161,6 +194,7 @@ class Worker:
     def _end(self, task: asyncio.Task[bool]) -> None:
         self._runs.discard(task)
         self._news.set()
+        self._room.set()
 
     def _say_once(self, reason: str) -> None:
         """A database that is away is asked again and again; that it is away is news once."""

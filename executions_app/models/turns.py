@@ -45,7 +45,10 @@ _HEADS = f"""
     FROM {EXECUTIONS} AS w
     WHERE w.status = 'pending' AND w.lane = lanes.lane AND w.due_at <= {{due}}
         AND (w.lease_until IS NULL OR w.lease_until < {{now}})
-    ORDER BY w.due_at, w.id LIMIT {{limit}}"""
+    ORDER BY w.due_at, w.id LIMIT {{heads}}"""
+# Where engines look at the same time each passes over what another one is just taking: then there must be more to be
+# found, which with few lanes is further back in them.
+_SPARE = "{limit} + 64 / (SELECT COUNT(*) FROM lanes)"
 # SQLite has no lateral joins, and PostgreSQL makes no index scan of what SQLite takes.
 _OF_LANES = {
     "postgresql": f"FROM lanes CROSS JOIN LATERAL (SELECT w.* {_HEADS}) AS e",
@@ -104,6 +107,7 @@ def waiting(cursor: CursorWrapper, asked: Asked, *, lock: bool) -> Sequence[Wait
         skip_locked="FOR UPDATE OF e SKIP LOCKED" if locks else "",
         due=moment(-asked.patience),
         now=moment(0.0),
+        heads=_SPARE.format(limit=asked.limit) if locks else asked.limit,
         limit=asked.limit,
     )
     cursor.execute(statement, tuple(asked.queues))

@@ -1,7 +1,7 @@
 """The embedded default: SQLite in `var/`, an in-memory channel layer, everything in one process.
 
 The environment (and a `.env` file beside manage.py) may set DATABASE_URL, REDIS_URL, SECRET_KEY, CREDENTIAL_KEYS,
-DEBUG, ALLOWED_HOSTS, METRICS_TOKEN and AGENT_PROVIDER. Nothing needs to be set to begin.
+DEBUG, ALLOWED_HOSTS, METRICS_TOKEN, AGENT_PROVIDER and DISPATCH. Nothing needs to be set to begin.
 """
 
 import os
@@ -29,6 +29,9 @@ DEBUG: bool = env.bool("DEBUG", default=False)
 SECRET_KEY: str = os.environ.get("SECRET_KEY", "") or read_or_generate(VAR_DIR / "secret_key")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
+# What tells workers of accepted runs: docs/dispatchers.md.
+DISPATCH: str = os.environ.get("DISPATCH", "") or "inline"
+
 INSTALLED_APPS = [
     # Daphne as an app does one thing, it makes `runserver` speak ASGI, and costs every other command half a
     # second for importing Twisted.
@@ -41,6 +44,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    # Its tables and its tasks, where workers are told by it.
+    *(["procrastinate.contrib.django"] if DISPATCH == "procrastinate" else []),
     "workflows_app",
     "executions_app",
 ]
@@ -190,6 +195,7 @@ LOGGING = {
 # Everything of ours. Each app reads its part when it needs it (`conf.py`) and checks it (`manage.py check`).
 # docs/settings.md lists all.
 PASTETRADER: dict[str, Any] = {
+    "DISPATCH": DISPATCH,
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
     # Entries by commas, as docs/http.md says.
     "HTTP_ALLOWED_HOSTS": env.list("HTTP_ALLOWED_HOSTS", default=[]),

@@ -1,8 +1,11 @@
 """Each test has a database of its own, with the workflow that is crashed."""
 
+import os
+from contextlib import contextmanager
+
 import pytest
 
-from tests import databases
+from tests import databases, valkey
 from tests.crash.world import Place, World
 
 # Troubles of SQLite alone; a server is crashed in test_kills. And what PostgreSQL alone has.
@@ -103,15 +106,21 @@ nodes:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory, worker_id):
-    folder = tmp_path_factory.mktemp("crash")
-    with databases.new(f"crash_template_{worker_id}", folder) as url:
-        prepare(World(Place(url, folder)))
+    with template(tmp_path_factory.mktemp("crash"), f"crash_template_{worker_id}") as url:
         yield url
 
 
-def prepare(world):
+@contextmanager
+def template(folder, name, *more):
+    """A database to copy, with the workflows."""
+    with databases.new(name, folder) as url:
+        prepare(World(Place(url, folder)), *more)
+        yield url
+
+
+def prepare(world, *more):
     """Make the tables, and import the workflows."""
-    for text in (FLOW, BUSY, CALM, POISON, LONG, SLOW, AGENTS, RATED):
+    for text in (FLOW, BUSY, CALM, POISON, LONG, SLOW, AGENTS, RATED, *more):
         path = world.place.folder / f"{text.split()[1]}.yaml"
         _ = path.write_text(text)
     for command in (["migrate", "-v", "0"], ["import_workflow", *world.place.folder.glob("*.yaml")]):
@@ -119,10 +128,21 @@ def prepare(world):
         assert code == 0, out
 
 
+@pytest.fixture(scope="session")
+def told():
+    """The settings of workers that are told of runs by the dispatcher that CRASH_DISPATCH names."""
+    name = os.environ.get("CRASH_DISPATCH", "inline")
+    if name != "celery":
+        yield {"DISPATCH": name}
+        return
+    with valkey.own() as url:
+        yield {"DISPATCH": name, "CELERY_BROKER": url}
+
+
 @pytest.fixture
-def world(prepared, tmp_path, worker_id):
+def world(prepared, tmp_path, worker_id, told):
     with databases.new(f"crash_{worker_id}", tmp_path, copy_of=prepared) as url:
-        world = World(Place(url, tmp_path))
+        world = World(Place(url, tmp_path, settings=told))
         try:
             yield world
         finally:

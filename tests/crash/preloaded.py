@@ -10,3 +10,4 @@ import django
 django.setup()
 for name in ("dispatch.runner", "services.recover", "services.work", "management.commands.run_workflow"):
     _ = importlib.import_module(f"executions_app.{name}")
+_ = importlib.import_module("celery.worker")

@@ -13,7 +13,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.crash.preloaded"])
 
 
-def serve(place, output, concurrency, without, apart, queues):
+def serve(place, output, concurrency, queues, without, apart):
     """A worker, until it is killed or stopped. One that is apart keeps its lock file where no other engine looks."""
     enter(place, output, "")
     if "fence" in without:
@@ -57,6 +57,7 @@ def accept(place, output, name, count, key, pause):
 def enter(place, output, strikes):
     """Take the place of a process of its own: its database, its ledger, its output, its fate."""
     import environ
+    from django.conf import settings
     from django.db import connections
     from django.db.backends.signals import connection_created
 
@@ -64,6 +65,9 @@ def enter(place, output, strikes):
     configured = connections.settings["default"]
     configured["NAME"] = chosen["NAME"]
     configured["OPTIONS"] = configured["OPTIONS"] | chosen.get("OPTIONS", {})
+    settings.PASTETRADER |= place.settings
+    # Of modules that a test wrote.
+    sys.path.append(str(place.folder))
     # For processes that are started from here.
     os.environ["DATABASE_URL"] = place.url
     os.environ["CRASH_LEDGER"] = str(place.ledger)

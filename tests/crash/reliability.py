@@ -10,9 +10,19 @@ from tests.architecture.source import ROOT
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 CRASH = [*PYTEST, "tests/crash"]
+ON_POSTGRESQL = [sys.executable, "-m", "tests.postgresql"]
 PARTS = (
     ("SQLite", CRASH, {"DATABASE_URL": f"sqlite:///{ROOT / 'var' / 'pastetrader.sqlite3'}"}),
-    ("PostgreSQL", [sys.executable, "-m", "tests.postgresql", *CRASH], {}),
+    ("PostgreSQL", [*ON_POSTGRESQL, *CRASH], {}),
+    *(
+        (
+            f"PostgreSQL, told by {name}",
+            [*ON_POSTGRESQL, *PYTEST, "tests/crash/test_kills.py"],
+            {"CRASH_DISPATCH": name},
+        )
+        for name in ("procrastinate", "celery")
+    ),
+    ("Each dispatcher", [*ON_POSTGRESQL, *PYTEST, "tests/fleet"], {}),
     ("The engine in virtual time", [*PYTEST, "tests/simulation"], {}),
     ("100 000 schedules", [sys.executable, "manage.py", "simulate", "--seeds", "100000"], {}),
 )

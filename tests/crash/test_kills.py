@@ -10,6 +10,7 @@ import pytest
 
 from tests import databases
 from tests.crash.conftest import prepare
+from tests.crash.storm import LEASE_SECONDS, Storm
 from tests.crash.world import EXECUTIONS, LOGS, NODES, Place, World, moment
 from tests.eventually import eventually
 from tests.postgresql import server
@@ -17,59 +18,21 @@ from tests.postgresql import server
 FULL = os.environ.get("CRASH_SIZE") == "full"
 # (executions, kills, stops, terminations, crashes of the server)
 SIZE = (400, 320, 210, 50, 6) if FULL else (60, 30, 8, 6, 2)
-# Of the harness's settings.
-LEASE_SECONDS, SCAN_SECONDS = 3.0, 0.3
+SCAN_SECONDS = 0.3
 SEED = int(os.environ.get("CRASH_SEED", random.randrange(10**6)))
 
 pytestmark = pytest.mark.timeout(900 if FULL else 150)
 
 
-class Storm:
-    """Keeps some workers at work, and strikes them."""
-
-    def __init__(self, world, random, server):
-        self.world = world
-        self.random = random
-        self.server = server
-        self.workers = [world.worker(concurrency=8) for _ in range(3)]
-        # When each stopped process is to go on.
-        self.stopped = {}
-
-    def strike(self, act):
-        self.wake()
-        if act == "crash":
-            if self.server is not None:
-                self.server.restart("immediate")
-            return
-        worker = self.random.choice(self.workers)
-        self.workers.remove(worker)
-        if act == "kill":
-            os.kill(worker.pid, signal.SIGKILL)
-        elif act == "term":
-            os.kill(worker.pid, signal.SIGTERM)
-        else:
-            os.kill(worker.pid, signal.SIGSTOP)
-            self.stopped[worker.pid] = time.monotonic() + LEASE_SECONDS * self.random.uniform(0.3, 1.8)
-        self.workers.append(self.world.worker(concurrency=8))
-
-    def wake(self, *, all_of_them=False):
-        """Let those go on whose time has come. They find that their runs are not theirs any more; then they end."""
-        for pid, at in list(self.stopped.items()):
-            if all_of_them or time.monotonic() >= at:
-                del self.stopped[pid]
-                os.kill(pid, signal.SIGCONT)
-                os.kill(pid, signal.SIGTERM)
-
-
 @pytest.fixture
-def stage(world, tmp_path):
+def stage(world, tmp_path, told):
     """The world, and its server where it may be crashed: not the one that other tests use."""
     if not databases.ON_POSTGRESQL:
         yield world, None
         return
     with ExitStack() as stack:
         own = stack.enter_context(server())
-        stormy = World(Place(own.url, tmp_path))
+        stormy = World(Place(own.url, tmp_path, settings=told))
         stack.callback(stormy.end)
         prepare(stormy)
         yield stormy, own
@@ -80,28 +43,12 @@ def test_nothing_is_lost_or_stuck_whatever_dies(stage, figure):
     executions, kills, stops, terms, crashes = SIZE
     chosen = random.Random(SEED)
     acts = ["kill"] * kills + ["stop"] * stops + ["term"] * terms + (["crash"] * crashes if own else [])
-    chosen.shuffle(acts)
-    storm = Storm(world, chosen, own)
-    pause = 0.15 * len(acts) / executions
-    accepting = world.accept("busy", executions, pause=pause)
-    for act in acts:
-        time.sleep(chosen.uniform(0.05, 0.25))
-        storm.strike(act)
-    storm.wake(all_of_them=True)
-    for _ in range(5):
-        accepting.join(60)
-        accepted = len(world.rows(f"SELECT 1 FROM {EXECUTIONS}"))
-        if accepted == executions:
-            break
-        # A database that crashed, or was locked for long, has ended it: what was refused is asked for again.
-        accepting = world.accept("busy", executions - accepted)
-    assert accepted == executions, world.output(accepting)
-    world.all_over(accepted, seconds=90)
+    Storm(world, chosen, own).rage(acts, executions)
     assert world.verdict() == {}, f"CRASH_SEED={SEED}"
     if not databases.ON_POSTGRESQL:
         assert world.rows("PRAGMA quick_check") == [("ok",)]
     figure(
-        f"crash, seed {SEED}: executions={accepted} kills={kills} stops={stops} terminations={terms} "
+        f"crash, seed {SEED}: executions={executions} kills={kills} stops={stops} terminations={terms} "
         f"database_crashes={crashes if own else 0} recovered={_count(world, 'execution.recovered')} "
         f"ended={dict(world.statuses())}; lost=0 stuck=0 stale_accepted=0 effects_twice_per_attempt=0 "
         "at_most_once_twice=0"

@@ -34,7 +34,7 @@ edges:
 
 def accepted(world, *texts, **secrets):
     """The ids of a run of each of these documents."""
-    process = world._fork(delegating.accept, texts, secrets)
+    process = world.fork(delegating.accept, texts, secrets)
     process.join(60)
     assert process.exitcode == 0, world.output(process)
     return world.output(process).split()

@@ -27,16 +27,16 @@ def values_by(world, keys):
 
 @pytest.mark.parametrize("death", ["inside:1", "after:3", "inside:5"])
 def test_a_rotation_that_is_killed_loses_nothing_and_another_one_finishes(world, figure, death):
-    world._fork(rotating.keep, FIRST, VALUES).join(60)
+    world.fork(rotating.keep, FIRST, VALUES).join(60)
     assert values_by(world, [FIRST]) == VALUES
-    killed = world._fork(rotating.rotate, f"{SECOND},{FIRST}", death)
+    killed = world.fork(rotating.rotate, f"{SECOND},{FIRST}", death)
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL
     moment, number = death.split(":")
     done = min(len(VALUES), 5 * (int(number) - (moment == "inside")))
     assert len(values_by(world, [SECOND])) == done
     assert values_by(world, [FIRST, SECOND]) == VALUES
-    finishing = world._fork(rotating.rotate, f"{SECOND},{FIRST}", "")
+    finishing = world.fork(rotating.rotate, f"{SECOND},{FIRST}", "")
     finishing.join(60)
     assert (finishing.exitcode, world.output(finishing)) == (0, str(len(VALUES) - done))
     assert values_by(world, [SECOND]) == VALUES

@@ -27,6 +27,8 @@ class Place:
     url: str
     folder: Path
     full: Path | None = None
+    # What PASTETRADER says otherwise.
+    settings: dict = field(default_factory=dict)
 
     @property
     def ledger(self) -> Path:
@@ -40,10 +42,10 @@ class World:
 
     def worker(self, *queues, concurrency=8, without_fence=False, without_rates=False, apart=False):
         without = [word for word, left_out in (("fence", without_fence), ("rates", without_rates)) if left_out]
-        return self._fork(processes.serve, concurrency, without, apart, queues)
+        return self.fork(processes.serve, concurrency, queues, without, apart)
 
     def command(self, *arguments, strikes=""):
-        return self._fork(processes.command, strikes, [str(argument) for argument in arguments])
+        return self.fork(processes.command, strikes, [str(argument) for argument in arguments])
 
     def finished(self, *arguments, strikes=""):
         """The exit code of a command, and what it printed."""
@@ -52,13 +54,14 @@ class World:
         return process.exitcode, self.output(process)
 
     def accept(self, name, count, *, key=None, pause=0.0):
-        return self._fork(processes.accept, name, count, key, pause)
+        return self.fork(processes.accept, name, count, key, pause)
 
     def output(self, process):
         """What it printed so far."""
         return (self.place.folder / process.name).read_text()
 
-    def _fork(self, target, *arguments):
+    def fork(self, target, *arguments):
+        """A process that does this in this place."""
         output = self.place.folder / f"output-{len(self.running)}"
         arguments = (self.place, output, *arguments)
         output.touch()
