@@ -13,6 +13,7 @@ class ExecutionsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from executions_app.checks import register_checks  # noqa: PLC0415 - apps must be loaded first
+        from executions_app import checks, fleet  # noqa: PLC0415 - apps must be loaded first
 
-        register_checks()
+        checks.register_checks()
+        fleet.register_checks()

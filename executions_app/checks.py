@@ -187,31 +187,6 @@ def _is_cap(key: object, value: object) -> bool:
         return False
 
 
-def check_shared_parts(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
-    """For deployments: who takes PostgreSQL means several processes."""
-    del app_configs
-    if "sqlite3" in settings.DATABASES["default"]["ENGINE"]:
-        return []
-    found: list[CheckMessage] = []
-    if "InMemory" in settings.CHANNEL_LAYERS["default"]["BACKEND"]:
-        found.append(
-            checks.Warning(
-                "The channel layer is in memory: a process hears nothing of what happens in another one.",
-                hint="Set REDIS_URL, or CHANNEL_LAYERS, to one that they share.",
-                id="pastetrader.W002",
-            )
-        )
-    if "locmem" in settings.CACHES["default"]["BACKEND"]:
-        found.append(
-            checks.Warning(
-                "The default cache is in memory: each process counts requests and wrong passwords for itself.",
-                hint="Set REDIS_URL, or CACHES, to one that they share.",
-                id="pastetrader.W003",
-            )
-        )
-    return found
-
-
 def register_checks() -> None:
     _ = register(check_limits)
     _ = register(check_lease)
@@ -219,4 +194,3 @@ def register_checks() -> None:
     _ = register(check_shell_programs)
     _ = register(check_http)
     _ = register(check_agent_budget)
-    _ = register(check_shared_parts, deploy=True)

@@ -222,6 +222,20 @@ def check_credential_keys(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMes
     ]
 
 
+def check_credential_keys_are_given(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
+    """For deployments: nothing makes keys there."""
+    del app_configs
+    if workflow_settings().credential_keys:
+        return []
+    return [
+        checks.Warning(
+            "PASTETRADER['CREDENTIAL_KEYS'] is not set: no secret can be kept, and no node can use one.",
+            hint=f"Set CREDENTIAL_KEYS, the same for all processes. A key is made by: {NEW_KEY}",
+            id="pastetrader.W020",
+        )
+    ]
+
+
 def check_secrets_can_be_read(
     app_configs: Any, databases: Collection[str] | None = None, **_kwargs: Any
 ) -> Sequence[CheckMessage]:
@@ -247,6 +261,7 @@ def check_secrets_can_be_read(
 
 def register_checks() -> None:
     _ = register(check_credential_keys)
+    _ = register(check_credential_keys_are_given, deploy=True)
     _ = register(check_secrets_can_be_read, checks.Tags.database)
     _ = register(check_market_source)
     _ = register(check_demo)

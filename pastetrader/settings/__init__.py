@@ -6,6 +6,7 @@ DEBUG, ALLOWED_HOSTS, METRICS_TOKEN, AGENT_PROVIDER and DISPATCH. Nothing needs 
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import environ
 from django.utils.csp import CSP
 
-from pastetrader.settings.secret_key import new_credential_key, read_or_generate
+from pastetrader.settings.secret_key import new_credential_key, new_secret_key, read_or_generate
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # State of a running project: database, secret key. Not under version control.
@@ -24,9 +25,16 @@ env: Any = environ.Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
+
+def _own_key(name: str, generate: Callable[[], str]) -> str:
+    """Production is built on these settings, but is given its keys: none must appear in its files."""
+    is_production = os.environ.get("DJANGO_SETTINGS_MODULE", "").endswith(".production")
+    return "" if is_production else read_or_generate(VAR_DIR / name, generate)
+
+
 DEBUG: bool = env.bool("DEBUG", default=False)
 # Not through `env`, which takes a value that begins with $ for the name of another variable.
-SECRET_KEY: str = os.environ.get("SECRET_KEY", "") or read_or_generate(VAR_DIR / "secret_key")
+SECRET_KEY: str = os.environ.get("SECRET_KEY", "") or _own_key("secret_key", new_secret_key)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
 # What tells workers of accepted runs: docs/dispatchers.md.
@@ -180,7 +188,7 @@ STATICFILES_DIRS = [("ninja", _NINJA_DIR / "static" / "ninja")]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 # With DEBUG off Django would mail errors to nobody. Standard output belongs to the results of commands.
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
@@ -202,6 +210,5 @@ PASTETRADER: dict[str, Any] = {
     # Who answers the agents of the demo, such as openai:MODEL; docs/agents.md says more.
     "AGENT_PROVIDER": os.environ.get("AGENT_PROVIDER", ""),
     "DEMO": BASE_DIR / "demo",
-    "CREDENTIAL_KEYS": os.environ.get("CREDENTIAL_KEYS", "")
-    or read_or_generate(VAR_DIR / "credential_keys", new_credential_key),
+    "CREDENTIAL_KEYS": os.environ.get("CREDENTIAL_KEYS", "") or _own_key("credential_keys", new_credential_key),
 }
