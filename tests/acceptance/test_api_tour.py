@@ -1,7 +1,6 @@
 """The tour of docs/api.md, typed into a shell line by line, against a real server: what it prints is what comes."""
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -9,55 +8,10 @@ import subprocess
 import pytest
 
 from tests.acceptance.conftest import ROOT
+from tests.console import steps, type_in
 from tests.server import serving
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.one_database]
-MARK = "@@@"
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# What is different every time.
-ANY = [
-    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
-    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
-]
-
-
-def steps(text):
-    """Commands as they are typed, here-documents and continued lines with them, each with what is printed below it."""
-    found = []
-    for block in BLOCK.findall(text):
-        rest = block.splitlines()
-        while rest:
-            line = rest.pop(0)
-            assert line.startswith("$ "), line
-            command = [line[2:]]
-            if here := re.search(r"<<'(\w+)'", line):
-                while command[-1] != here[1]:
-                    command.append(rest.pop(0))
-            while command[-1].endswith("\\"):
-                command.append(rest.pop(0))
-            printed = []
-            while rest and not rest[0].startswith("$ "):
-                printed.append(rest.pop(0))
-            found.append(("\n".join(command), without_chance("\n".join(printed))))
-    return found
-
-
-def without_chance(text):
-    for pattern, word in ANY:
-        text = pattern.sub(word, text)
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
-
-
-def type_in(commands, folder, environment):
-    """What each command prints. One that fails ends the session."""
-    script = "set -e\n" + "".join(f"{command}\necho\necho {MARK}\n" for command in commands)
-    session = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=150
-    )
-    *printed, left = session.stdout.split(f"{MARK}\n")
-    assert len(printed) == len(commands), f"{commands[len(printed)]}\n{left}{session.stderr}"
-    assert "curl:" not in session.stderr
-    return [without_chance(text) for text in printed]
 
 
 @pytest.fixture
