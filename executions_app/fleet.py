@@ -1,5 +1,6 @@
 """System checks of what several processes share: a dispatcher, a database, a channel layer, a cache."""
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, cast
@@ -21,15 +22,22 @@ def check_dispatch(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
     if chosen == INLINE:
         return []
     found = [_error_of(chosen), _database_error(chosen)]
-    if chosen == "celery" and not getattr(settings, "CELERY_BROKER_URL", None):
+    if chosen == "celery" and not _has_broker():
         found.append(
             Error(
-                "PASTETRADER['DISPATCH'] is 'celery', and CELERY_BROKER_URL is not set: jobs have nowhere to go.",
-                hint="Set CELERY_BROKER_URL, such as redis://127.0.0.1:6379/1.",
+                "PASTETRADER['DISPATCH'] is 'celery', and no broker is named: jobs have nowhere to go.",
+                hint="Set CELERY_BROKER_URL, such as redis://127.0.0.1:6379/1, or PASTETRADER['CELERY_APP'].",
                 id="pastetrader.E063",
             )
         )
     return [one for one in found if one is not None]
+
+
+def _has_broker() -> bool:
+    """As the adapter looks for it, which cannot be imported where Celery is not installed."""
+    configured = getattr(settings, "PASTETRADER", {})
+    named = (configured.get(name) for name in ("CELERY_APP", "CELERY_BROKER"))
+    return any(named) or any(os.environ.get(name) for name in ("CELERY_BROKER_URL", "REDIS_URL"))
 
 
 def _chosen() -> object:

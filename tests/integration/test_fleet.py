@@ -11,6 +11,8 @@ from executions_app import fleet
 from executions_app.fleet import check_dispatch, check_queues, check_shared_parts
 from tests.architecture.source import ROOT
 
+pytestmark = pytest.mark.one_database
+
 POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
 SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
 IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -34,10 +36,9 @@ PRODUCTION = {
 def ids(monkeypatch):
     """The ids of what checks find where the settings are these."""
 
-    def found(*asked, databases=POSTGRESQL, layers=SHARED, caches=SHARED_CACHE, broker="", **chosen):
+    def found(*asked, databases=POSTGRESQL, layers=SHARED, caches=SHARED_CACHE, **chosen):
         # The checks' alone: connections of this process have been made from its own.
-        given = {"PASTETRADER": chosen, "CELERY_BROKER_URL": broker}
-        given |= {"DATABASES": databases, "CHANNEL_LAYERS": layers, "CACHES": caches}
+        given = {"PASTETRADER": chosen, "DATABASES": databases, "CHANNEL_LAYERS": layers, "CACHES": caches}
         monkeypatch.setattr(fleet, "settings", SimpleNamespace(**given))
         return [one.id.removeprefix("pastetrader.") for check in asked for one in check(None)]
 
@@ -81,9 +82,13 @@ def test_a_dispatcher_means_several_processes_which_must_hear_each_other(ids):
     assert ids(check_shared_parts, DISPATCH=OWN) == []
 
 
-def test_celery_needs_a_broker(ids):
-    assert "E063" in ids(check_dispatch, DISPATCH="celery")
-    assert "E063" not in ids(check_dispatch, DISPATCH="celery", broker="redis://127.0.0.1/1")
+def test_celery_needs_a_broker(ids, monkeypatch):
+    for name in ("CELERY_BROKER_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert ids(check_dispatch, DISPATCH="celery") == ["E063"]
+    assert ids(check_dispatch, DISPATCH="celery", CELERY_BROKER="redis://127.0.0.1/1") == []
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1/1")
+    assert ids(check_dispatch, DISPATCH="celery") == []
 
 
 @pytest.mark.parametrize("wrong", ["default", {"cpu": 1}, [""], ["Cpu"], ["a b"], [5], ["q" * 61]])
