@@ -33,6 +33,8 @@ LOOK_SECONDS = 1.0
 GUARD_SECONDS = 3.0
 # After an error of the layer it is asked again.
 LAYER_REST_SECONDS = 1.0
+# One that does not answer keeps no socket waiting longer than that.
+LAYER_SECONDS = 1.0
 # Groups are joined anew long before the layer forgets them.
 REJOIN_SECONDS = 3600.0
 
@@ -50,6 +52,8 @@ class Hub:
         self._reader: Reader | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._channel = ""
+        # Groups that are to be joined as soon as the layer answers.
+        self._unjoined: set[str] = set()
         self._refusal = ""
 
     @classmethod
@@ -73,6 +77,7 @@ class Hub:
         """A socket is open. Its user is known."""
         if not self._sockets:
             self._start(self._listen(), "sockets listen")
+            self._start(self._join(), "sockets join")
             self._start(self._look(), "sockets look")
             self._start(self._guard(), "sockets guard")
         self._sockets[socket] = None
@@ -90,6 +95,7 @@ class Hub:
             for task in self._tasks:
                 _ = task.cancel()
             self._tasks, self._channel = [], ""
+            self._unjoined.clear()
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
@@ -101,7 +107,7 @@ class Hub:
             feed = self._feeds[execution_id] = Feed(self, execution_id)
             audience.join(execution_id)
         feed.viewers.add(viewer)
-        await self._group_add(feed.group)
+        _ = await self._group_add(feed.group)
         await feed.begin()
         return feed
 
@@ -119,7 +125,7 @@ class Hub:
             self._start(self._listing.serve(), "sockets list")
             audience.join(None)
         self._listing.viewers.add(viewer)
-        await self._group_add(group_of_all())
+        _ = await self._group_add(group_of_all())
 
     async def unfollow_all(self, viewer: ListingConsumer) -> None:
         listing = self._listing
@@ -206,16 +212,33 @@ class Hub:
                 except Exception as error:  # noqa: BLE001 - as above
                     self.say_once(error)
 
-    async def _group_add(self, group: str) -> None:
-        if self._channel:
-            try:
-                layer: Any = get_channel_layer()
+    async def _join(self) -> None:
+        """Join what the layer did not answer to; until then only looks tell of it."""
+        while True:
+            await asyncio.sleep(LAYER_REST_SECONDS)
+            while self._unjoined and await self._group_add(next(iter(self._unjoined))):
+                pass
+
+    async def _group_add(self, group: str) -> bool:
+        """Join a group, now or when the layer answers again. False where it does not."""
+        if not self._channel:
+            # Whoever listens joins all.
+            return False
+        self._unjoined.add(group)
+        try:
+            layer: Any = get_channel_layer()
+            async with asyncio.timeout(LAYER_SECONDS):
                 await layer.group_add(group, self._channel)
-            except Exception as error:  # noqa: BLE001 - each layer has errors of its own
-                self.say_once(error)
+        except Exception as error:  # noqa: BLE001 - each layer has errors of its own
+            self.say_once(error)
+            return False
+        self._unjoined.discard(group)
+        return True
 
     async def _group_discard(self, group: str) -> None:
+        self._unjoined.discard(group)
         if self._channel:
             with suppress(Exception):
                 layer: Any = get_channel_layer()
-                await layer.group_discard(group, self._channel)
+                async with asyncio.timeout(LAYER_SECONDS):
+                    await layer.group_discard(group, self._channel)

@@ -1,5 +1,6 @@
 """Limits: what is too large, too deep, too often or too much is refused, said so, and nothing is lost."""
 
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,8 @@ def clock(monkeypatch):
     """Half a minute is over, and no time passes but by hand."""
     found = SimpleNamespace(now=90.0)
     monkeypatch.setattr(limits, "time", SimpleNamespace(time=lambda: found.now))
+    # A cache that rests in one test does not in the next.
+    monkeypatch.setattr(limits, "_rest_until", 0.0)
     return found
 
 
@@ -71,6 +74,21 @@ def test_a_cache_that_does_not_answer_refuses_nobody(settings, ada, caplog):
     }
     assert ada.get("/workflows").status_code == 200
     assert "The cache does not answer" in caplog.text
+
+
+@pytest.mark.parametrize(("rest", "waits"), [(60, 1), (0, 3)])
+def test_a_cache_that_hangs_lets_nobody_wait_more_than_once_in_a_while(settings, ada, caplog, monkeypatch, rest, waits):
+    monkeypatch.setattr(limits, "REST_SECONDS", rest)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.CACHES = {
+            "default": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": f"redis://127.0.0.1:{silent.getsockname()[1]}",
+                "OPTIONS": {"socket_timeout": 0.4},
+            }
+        }
+        assert ada.get("/workflows").status_code == 200
+    assert caplog.text.count("The cache does not answer") == waits
 
 
 def test_guessing_tokens_is_429_but_a_token_that_is_known_there_goes_on(owner, ada):

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from time import monotonic
 
 from django.core.cache import cache
 
@@ -16,6 +17,10 @@ logger = logging.getLogger(__name__)
 MINUTE = 60
 # A token that was good at an address is taken from there for so long, though others are guessed.
 KNOWN_SECONDS = 3600
+# A cache that refuses at once is asked again at once; after an error that took longer it rests.
+LONG_SECONDS = 0.3
+REST_SECONDS = 5.0
+_rest_until = 0.0
 
 
 def spend_request(who: str) -> None:
@@ -55,11 +60,20 @@ def _count(what: str) -> int:
 
 
 def _asked[T](ask: Callable[[], T], otherwise: T) -> T:
-    """What the cache answers. One that does not is no reason to refuse anybody: then nothing is limited."""
+    """What the cache answers. One that does not is no reason to refuse anybody: then nothing is limited.
+
+    Nor to keep anybody waiting: one that let somebody wait is left alone for a moment.
+    """
+    global _rest_until
+    began = monotonic()
+    if began < _rest_until:
+        return otherwise
     try:
         return ask()
     except Exception as error:  # noqa: BLE001 - each kind of cache has errors of its own
         logger.warning("The cache does not answer, so that nothing is limited: %s", error)
+        if monotonic() - began > LONG_SECONDS:
+            _rest_until = monotonic() + REST_SECONDS
         return otherwise
 
 
