@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +30,7 @@ pytestmark = [
 STEPS = 10
 
 
-def chain(name, seconds):
+def naps(name, seconds):
     nodes = "".join(
         f"  - {{key: n{number}, type: tool, tool: core.sleep, inputs: {{seconds: {seconds}}}}}\n"
         for number in range(STEPS)
@@ -136,14 +137,15 @@ def delays(socket, picture, patience=30):
 
 def test_each_site_sees_the_others_runs_live_and_redis_may_go_and_come_back(sites, redis, figure):
     usual, sightless = sites
-    steady, busy = usual.workflow(chain("steady", 0.2)), usual.workflow(wide(15))
+    steady, busy = usual.workflow(naps("steady", 0.2)), usual.workflow(wide(15))
 
-    # Live: all of it came over Redis, from a worker, of a run that the other site accepted.
+    # Live: all of it came over Redis, from a worker, of a run that the other site accepted. The first run of a process
+    # has its modules loaded, and is no figure.
     slow = []
-    for workflow in (steady, busy):
+    for workflow in (busy, steady, busy):
         execution, picture = usual.run(workflow), Picture()
         with sightless.watch(execution, after=0) as socket:
-            slow += delays(socket, picture)
+            slow.append(delays(socket, picture))
         assert picture.differences(usual.execution(execution)) == []
 
     # Redis dies in the middle. The run goes on, and who looks sees all of it; who only hears, nothing.
@@ -186,7 +188,7 @@ def test_each_site_sees_the_others_runs_live_and_redis_may_go_and_come_back(site
     with sightless.watch(execution, after=0) as socket:
         _ = delays(socket, picture)
     assert picture.differences(usual.execution(execution)) == []
-    slow.sort()
+    slow = sorted(chain.from_iterable(slow[1:]))
     p50, p99 = statistics.median(slow), slow[int(len(slow) * 0.99)]
     figure(
         f"live over two sites: events={len(slow)} p50={p50:.0f} ms p99={p99:.0f} ms, "
