@@ -148,6 +148,9 @@ def test_each_site_sees_the_others_runs_live_and_redis_may_go_and_come_back(site
             slow.append(delays(socket, picture))
         assert picture.differences(usual.execution(execution)) == []
 
+    with usual.watch(execution) as socket:
+        assert next(messages(socket))["type"] == "hello"
+
     # Redis dies in the middle. The run goes on, and who looks sees all of it; who only hears, nothing.
     execution, seen, unseen = sightless.run(steady), Picture(), Picture()
     with usual.watch(execution) as looking, sightless.watch(execution) as hearing:
