@@ -1,6 +1,5 @@
 """System checks of what several processes share: a dispatcher, a database, a channel layer, a cache."""
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,7 +9,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from executions_app.conf import INLINE
+from executions_app.conf import INLINE, execution_settings
 from executions_app.dispatch.chosen import DISPATCHERS
 
 _SHAPE = ("capabilities", "send", "serve")
@@ -34,10 +33,9 @@ def check_dispatch(app_configs: Any, **_kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def _has_broker() -> bool:
-    """As the adapter looks for it, which cannot be imported where Celery is not installed."""
-    configured = getattr(settings, "PASTETRADER", {})
-    named = (configured.get(name) for name in ("CELERY_APP", "CELERY_BROKER"))
-    return any(named) or any(os.environ.get(name) for name in ("CELERY_BROKER_URL", "REDIS_URL"))
+    """Of the adapter nothing can be imported where Celery is not installed."""
+    chosen = execution_settings()
+    return bool(chosen.celery_app or chosen.celery_broker)
 
 
 def _chosen() -> object:

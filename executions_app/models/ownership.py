@@ -128,8 +128,7 @@ def claim(execution_id: uuid.UUID, owner: str, lease_seconds: float) -> Claim | 
 def claim_waiting(asked: Asked, owner: str, lease_seconds: float) -> Sequence[Claim]:
     """Take pending executions in their order."""
     with connection.cursor() as cursor:
-        # On SQLite a transaction that changes nothing would still take the lock.
-        if not turns.waiting(cursor, asked, lock=False):
+        if not turns.may_find(cursor, asked):
             return ()
     with committed("claim"), connection.cursor() as cursor:
         # Several engines may ask at the same time.

@@ -45,10 +45,11 @@ _HEADS = f"""
     FROM {EXECUTIONS} AS w
     WHERE w.status = 'pending' AND w.lane = lanes.lane AND w.due_at <= {{due}}
         AND (w.lease_until IS NULL OR w.lease_until < {{now}})
-    ORDER BY w.due_at, w.id LIMIT {{heads}}"""
-# Where engines look at the same time each passes over what another one is just taking: then there must be more to be
-# found, which with few lanes is further back in them.
-_SPARE = "{limit} + 64 / (SELECT COUNT(*) FROM lanes)"
+    ORDER BY w.due_at, w.id LIMIT {{depth}}"""
+# As many of a lane as are wanted; of very many lanes fewer, for together there are more than enough.
+_DEPTH = "(SELECT CASE WHEN COUNT(*) > 64 THEN 1 + {wanted} * 64 / COUNT(*) ELSE {wanted} END FROM lanes)"
+# Where engines look at the same time each passes over what another one is just taking: then there must be more to find.
+_SPARE = 64
 # SQLite has no lateral joins, and PostgreSQL makes no index scan of what SQLite takes.
 _OF_LANES = {
     "postgresql": f"FROM lanes CROSS JOIN LATERAL (SELECT w.* {_HEADS}) AS e",
@@ -76,7 +77,8 @@ _NEXT = f"""
         WHERE concurrency_key = '' OR place + (
             SELECT COUNT(*) FROM {EXECUTIONS} AS r
             WHERE {_UNDER_WAY.format("r.")} AND r.concurrency_key = heads.concurrency_key
-        ) <= concurrency_limit)
+        ) <= concurrency_limit
+        ORDER BY priority DESC, turn, latest NULLS FIRST, due_at, id LIMIT {{wanted}})
     SELECT e.id, e.concurrency_key, e.concurrency_limit
     FROM turns JOIN {EXECUTIONS} AS e ON e.id = turns.id WHERE e.status = 'pending'
     ORDER BY turns.priority DESC, turn, latest NULLS FIRST, turns.due_at, e.id LIMIT {{limit}} {{skip_locked}}"""
@@ -100,18 +102,31 @@ def lane(execution: WorkflowExecution) -> str:
 
 def waiting(cursor: CursorWrapper, asked: Asked, *, lock: bool) -> Sequence[Waiting]:
     """Those whose turn it is, in order. `lock`: others that look meanwhile pass them over, where the database can."""
-
     locks = lock and connection.features.has_select_for_update_skip_locked
+    wanted = asked.limit + (_SPARE if locks else 0)
     statement = _NEXT.replace("OF LANES", _OF_LANES[connection.vendor]).format(
         queues=f"WHERE e.queue IN ({', '.join(['%s'] * len(asked.queues))})" if asked.queues else "",
         skip_locked="FOR UPDATE OF e SKIP LOCKED" if locks else "",
         due=moment(-asked.patience),
         now=moment(0.0),
-        heads=_SPARE.format(limit=asked.limit) if locks else asked.limit,
+        depth=_DEPTH.format(wanted=wanted),
+        wanted=wanted,
         limit=asked.limit,
     )
     cursor.execute(statement, tuple(asked.queues))
     return [Waiting(uuid.UUID(str(id_)), key, limit) for id_, key, limit in cursor.fetchall()]
+
+
+def may_find(cursor: CursorWrapper, asked: Asked) -> bool:
+    """Whether it is worth a transaction. On SQLite it would keep others from writing; PostgreSQL only has to know that
+    something is due, which is less work than to say what is next.
+    """
+    if connection.vendor == "sqlite":
+        return bool(waiting(cursor, asked, lock=False))
+    cursor.execute(
+        f"SELECT 1 FROM {EXECUTIONS} WHERE status = 'pending' AND due_at <= {moment(-asked.patience)} LIMIT 1"
+    )
+    return cursor.fetchone() is not None
 
 
 def within_limits(cursor: CursorWrapper, found: Sequence[Waiting]) -> Sequence[Waiting]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from executions_app import fleet
+from executions_app import conf, fleet
 from executions_app.fleet import check_dispatch, check_queues, check_shared_parts
 from tests.architecture.source import ROOT
 
@@ -39,7 +39,8 @@ def ids(monkeypatch):
     def found(*asked, databases=POSTGRESQL, layers=SHARED, caches=SHARED_CACHE, **chosen):
         # The checks' alone: connections of this process have been made from its own.
         given = {"PASTETRADER": chosen, "DATABASES": databases, "CHANNEL_LAYERS": layers, "CACHES": caches}
-        monkeypatch.setattr(fleet, "settings", SimpleNamespace(**given))
+        for module in (fleet, conf):
+            monkeypatch.setattr(module, "settings", SimpleNamespace(**given))
         return [one.id.removeprefix("pastetrader.") for check in asked for one in check(None)]
 
     return found
