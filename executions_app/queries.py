@@ -184,10 +184,6 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
         "rerun_of": None if execution.rerun_of_id is None else str(execution.rerun_of_id),
         "trigger_type": execution.trigger_type,
         "scheduling": execution.scheduling,
-        "queue": execution.queue,
-        "priority": execution.priority,
-        # From when on it may start.
-        "due_at": execution.due_at,
         "input": execution.input,
         "output": execution.output,
         "error": execution.error,
@@ -200,7 +196,8 @@ def execution_json(execution: WorkflowExecution, *, with_nodes: bool = True) -> 
     if with_nodes:
         shown["nodes"] = nodes_json(execution)
         shown["usage"] = usage_json(execution, {node["type"] for node in shown["nodes"]})
-    return shown
+    # From `due_at` on it may start.
+    return shown | {"queue": execution.queue, "priority": execution.priority, "due_at": execution.due_at}
 
 
 def usage_json(execution: WorkflowExecution, types: set[str]) -> dict[str, Any] | None:

@@ -123,7 +123,8 @@ class _Waiter:
         if seen.state is JobState.DONE:
             self._end(jsontext.loads_as(Report, seen.outcome))
         elif seen.state is JobState.STOPPED:
-            self.stopped.set()
+            # Where nobody withdrew it, it was found to be lost, and the reply to that was lost too.
+            self.lose(f"Engine {seen.worker} is gone.", "died")
 
     def lose(self, why: str, ending: Literal["died", "gone"]) -> None:
         self.stopped.set()

@@ -87,13 +87,17 @@ class Worker:
             _ = await self._room.wait()
         if self._stopping:
             raise Stopping
-        # Not torn from the claim: what was claimed is started.
-        runs = await asyncio.shield(asyncio.create_task(self._take_one(), name="permit"))
+        self._reserved += 1
+        runs = await asyncio.shield(asyncio.create_task(self._take_reserved(), name="permit"))
         return bool(runs) and await asyncio.shield(runs[0])
 
-    async def _take_one(self) -> Sequence[asyncio.Task[bool]]:
-        with self._reserving(1):
+    async def _take_reserved(self) -> Sequence[asyncio.Task[bool]]:
+        """The run that is next, for a place that is reserved. Not to be torn: what was claimed is started."""
+        try:
             return [self._start(run) for run in await runner.claim_waiting(1, self._queues)]
+        finally:
+            self._reserved -= 1
+            self._room.set()
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -50,6 +50,8 @@ async def run_workflow(call: Call, given: RunWorkflow) -> Any:
             target=workflow_for(user, given.workflow),
             input=given.input,
             labels=given.labels,
+            priority=given.priority,
+            run_at=given.run_at,
             user=user,
             idempotency_key=given.idempotency_key,
         )

@@ -147,5 +147,5 @@ def test_the_page_lists_every_variable_that_production_reads():
         (ROOT / "pastetrader" / "settings" / name).read_text() for name in ("__init__.py", "production.py")
     )
     read = set(re.findall(r'(?:env\.\w+|environ\.get|_required)\(\s*"([A-Z_]+)"', source)) - {"DEBUG"}
-    read |= set(re.findall(r'environ\.get\("([A-Z_]+)"', (ROOT / "executions_app/dispatch/celery.py").read_text()))
+    read |= set(re.findall(r'environ\.get\("([A-Z_]+)"', (ROOT / "executions_app/conf.py").read_text()))
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE.read_text(), re.MULTILINE)) == read

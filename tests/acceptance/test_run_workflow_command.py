@@ -37,6 +37,7 @@ edges: [{from: t, to: a}]
 EXECUTION_KEYS = [
     "id", "workflow", "status", "reason", "labels", "rerun_of", "trigger_type", "scheduling", "input", "output",
     "error", "seq", "created_at", "started_at", "ended_at", "duration_ms", "nodes", "usage",
+    "queue", "priority", "due_at",
 ]  # fmt: skip
 NODE_KEYS = {
     "key", "type", "name", "status", "reason", "level", "retry_count", "input", "output", "error", "started_at",
