@@ -75,7 +75,7 @@ async def claim_waiting(
 ) -> Sequence[Coroutine[Any, Any, bool]]:
     """Take pending executions in their order; each is to be run by awaiting it, as `run` does.
 
-    Of these queues, or of all; those that have been due for so many seconds.
+    Of these queues, or of all; once one of them has been due for so many seconds.
     """
     claimed_at = time.monotonic()
     asked = Asked(limit=limit, queues=queues, patience=patience)

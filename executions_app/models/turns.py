@@ -20,7 +20,7 @@ from executions_app.models.querysets import EXECUTIONS, db_id, db_time, now
 
 
 class Asked(NamedTuple):
-    """What an engine can take: so many, of these queues or of all, that have been due for so many seconds."""
+    """What an engine can take: so many, of these queues or of all, once one has been due for so many seconds."""
 
     limit: int
     queues: Sequence[str] = ()
@@ -101,13 +101,16 @@ def lane(execution: WorkflowExecution) -> str:
 
 
 def waiting(cursor: CursorWrapper, asked: Asked, *, lock: bool) -> Sequence[Waiting]:
-    """Those whose turn it is, in order. `lock`: others that look meanwhile pass them over, where the database can."""
+    """Those whose turn it is, in order. `lock`: others that look meanwhile pass them over, where the database can.
+
+    Without it, those among which the patience has an end: it is no part of the order.
+    """
     locks = lock and connection.features.has_select_for_update_skip_locked
     wanted = asked.limit + (_SPARE if locks else 0)
     statement = _NEXT.replace("OF LANES", _OF_LANES[connection.vendor]).format(
         queues=f"WHERE e.queue IN ({', '.join(['%s'] * len(asked.queues))})" if asked.queues else "",
         skip_locked="FOR UPDATE OF e SKIP LOCKED" if locks else "",
-        due=moment(-asked.patience),
+        due=moment(0.0 if lock else -asked.patience),
         now=moment(0.0),
         depth=_DEPTH.format(wanted=wanted),
         wanted=wanted,

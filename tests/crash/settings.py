@@ -16,6 +16,7 @@ else:
     # A dispatcher is chosen for each test; the app of this one is there for all.
     INSTALLED_APPS = ["procrastinate.contrib.django", *INSTALLED_APPS]
 PASTETRADER = {
+    "TOOL_RATES": {"crash.quote": "20/s"},
     "LEASE_SECONDS": 3,
     "HEARTBEAT_SECONDS": 0.5,
     "SCAN_SECONDS": 0.3,

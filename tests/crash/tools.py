@@ -61,7 +61,8 @@ def order(context: ToolContext, seconds: float = 0.0) -> int:
     return context.number
 
 
-@tool("crash.quote", effect="at_most_once", rate="20/s")
+# Its rate is in the settings.
+@tool("crash.quote", effect="at_most_once")
 async def quote(context: ToolContext) -> int:
     enter(context, "at_most_once")
     return context.number

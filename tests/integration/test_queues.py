@@ -138,6 +138,9 @@ def test_where_permits_come_an_engine_takes_by_itself_what_was_left_for_a_while(
     first = accepted(flow)
     assert taken(patience=60.0) == []
     WorkflowExecution.objects.filter(pk=first).update(due_at=now() - timedelta(seconds=61))
+    # Patience is no part of the order: what came since is not passed over.
+    urgent = accepted(flow, priority=1)
+    assert taken(patience=60.0) == [urgent]
     assert taken(patience=60.0) == [first]
 
 
