@@ -1,6 +1,7 @@
 """Which of the runs that wait are next: queues, priorities, due times, turns, and limits for runs with one key."""
 
 import asyncio
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,8 +18,10 @@ from executions_app.models.turns import Asked
 from executions_app.services.errors import ConcurrencyLimit, InvalidInput
 from executions_app.services.rerun import rerun
 from executions_app.services.start import StartRequest, start
+from tests.architecture.source import ROOT
 from tests.integration.api import program_of
 from tests.integration.conftest import document
+from workflows_app.services.documents import read, save
 from workflows_app.services.errors import InvalidDefinition
 from workflows_app.tools import tool
 
@@ -289,7 +292,7 @@ def test_runs_that_are_accepted_at_the_same_time_count_one_another(workflow):
         assert len([one for one in pool.map(ask, range(6)) if one]) == 1
 
 
-def test_runs_of_python_and_of_the_command_line_wait_for_their_turn_too(import_document, tools):
+def test_runs_that_python_waits_for_wait_for_their_turn_too(import_document, tools):
     at_work, most = 0, 0
 
     @tool("test.alone", effect="none")
@@ -301,20 +304,20 @@ def test_runs_of_python_and_of_the_command_line_wait_for_their_turn_too(import_d
         at_work -= 1
         return most
 
-    settings = {"concurrency": {"limit": 1}}
-    flow = import_document(document("t>a", a={"tool": "test.alone"}, settings=settings))
+    def most_at_a_time(name, **settings):
+        nonlocal most
+        most = 0
+        flow = import_document(document("t>a", a={"tool": "test.alone"}, name=name, settings=settings))
 
-    async def three():
-        return await asyncio.gather(*(WorkflowExecutor().execute(flow.id) for _ in range(3)))
+        async def three():
+            return await asyncio.gather(*(WorkflowExecutor().execute(flow.id) for _ in range(3)))
 
-    assert [result.status for result in asyncio.run(three())] == ["completed"] * 3
-    assert most == 1
+        assert [result.status for result in asyncio.run(three())] == ["completed"] * 3
+        return most
+
+    assert most_at_a_time("alone", concurrency={"limit": 1}) == 1
     # Control: without a limit they run at the same time.
-    free = import_document(document("t>a", a={"tool": "test.alone"}, name="free"))
-    _ = flow, free
-    flow, most = free, 0
-    asyncio.run(three())
-    assert most > 1
+    assert most_at_a_time("free") > 1
 
 
 @pytest.mark.parametrize(
@@ -364,3 +367,12 @@ def test_the_command_line_takes_them_too_and_leaves_what_is_due_later_to_a_worke
     for wrong in (["--run-at", "2100-01-02T03:04:05"], ["--run-at", "soon"], ["--priority", "1e1"]):
         with pytest.raises(CommandError, match=r"no time|no priority"):
             call_command("run_workflow", "test", *wrong)
+
+
+def test_the_workflow_of_the_page_is_one(owner):
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "queues.md").read_text(), re.DOTALL)
+    flow, _ = save(read(text), owner)
+    first = accepted(flow, {"account": "A"})
+    second, other = accepted(flow, {"account": "A"}), accepted(flow, {"account": "B"})
+    assert taken(9, queues=["trading"]) == [first, other]
+    assert WorkflowExecution.objects.get(pk=second).priority == 10
