@@ -31,16 +31,11 @@ async def livez(_request: HttpRequest) -> HttpResponse:
 
 @require_safe
 async def readyz(_request: HttpRequest) -> HttpResponse:
-    """503 with what fails, where this process cannot do its work now.
-
-    Without the channel layer it can: whoever watches hears late. All processes share it, and a proxy that took
-    them away for it would take away the site.
-    """
+    """503 with what fails, where this process cannot do all of its work now."""
     failing = dict(await sync_to_async(what_fails)())
-    if failing or await layer_answers():
-        return _status(failing)
-    late = {"channel_layer": "It does not answer: who watches hears within a second and not at once."}
-    return _fresh(JsonResponse({"status": "degraded", "failing": late}))
+    if not await layer_answers():
+        failing["channel_layer"] = "It does not answer."
+    return _status(failing)
 
 
 @require_safe
