@@ -112,7 +112,7 @@ def _product(workflow: Any, database: Database) -> _Contender:
     async def open_() -> None:
         from django.db import connection
 
-        from executions_app.dispatch.runner import in_recorder
+        from executions_app.recorder.thread import in_recorder
 
         database.renew()
         await in_recorder(lambda: connection.ensure_connection())

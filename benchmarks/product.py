@@ -108,7 +108,7 @@ class Product:
     async def open(self) -> None:
         from django.db import connection
 
-        from executions_app.dispatch.runner import in_recorder
+        from executions_app.recorder.thread import in_recorder
 
         self._database.renew()
         # Looked up in the thread: every thread has a connection of its own.

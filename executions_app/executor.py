@@ -18,6 +18,7 @@ from executions_app.engine.context import ExecutionContext
 from executions_app.engine.errors import ExecutionCancelledError, NodeTimeoutError
 from executions_app.engine.states import ExecutionStatus, NodeStatus
 from executions_app.models import NodeExecution, WorkflowExecution
+from executions_app.recorder.thread import in_recorder
 from executions_app.services.cancel import cancel
 from executions_app.services.errors import AlreadyFinished
 from executions_app.services.run import run_to_its_end
@@ -87,17 +88,17 @@ class WorkflowExecutor:
         def accept() -> uuid.UUID:
             return start(StartRequest(target=find(str(workflow_id)), input=value, reserved=True)).execution.id
 
-        accepting = asyncio.ensure_future(runner.in_recorder(accept))
+        accepting = asyncio.ensure_future(in_recorder(accept))
         try:
             execution_id = await asyncio.shield(accepting)
         except asyncio.CancelledError:
             # It may be accepted by now: then it must not stay pending.
             accepted = await accepting
-            _ = await runner.in_recorder(lambda: cancel(accepted))
+            _ = await in_recorder(lambda: cancel(accepted))
             raise
-        if not await runner.run(execution_id) and await runner.in_recorder(lambda: _is_pending(execution_id)):
+        if not await runner.run(execution_id) and await in_recorder(lambda: _is_pending(execution_id)):
             await self._wait_for(execution_id)
-        return await runner.in_recorder(lambda: _result(execution_id))
+        return await in_recorder(lambda: _result(execution_id))
 
     async def _wait_for(self, execution_id: uuid.UUID) -> None:
         """Until it has ended: its turn comes later."""
@@ -105,7 +106,7 @@ class WorkflowExecutor:
             _ = await run_to_its_end(execution_id)
         except asyncio.CancelledError:
             with suppress(AlreadyFinished):
-                _ = await runner.in_recorder(lambda: cancel(execution_id))
+                _ = await in_recorder(lambda: cancel(execution_id))
             raise
 
     async def cancel(self, execution_id: uuid.UUID | str) -> ExecutionStatus:
@@ -114,7 +115,7 @@ class WorkflowExecutor:
         Raises `ExecutionNotFound` and `AlreadyFinished` (`executions_app.services.errors`).
         """
         target = uuid.UUID(str(execution_id))
-        execution = await runner.in_recorder(lambda: cancel(target))
+        execution = await in_recorder(lambda: cancel(target))
         return ExecutionStatus(execution.status)
 
 

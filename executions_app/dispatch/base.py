@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, NamedTuple, Protocol
 
+# What the one task is called in a queue that has names for them.
+TASK = "pastetrader.permit"
+
 
 class Job(NamedTuple):
     """Word of an accepted run. `due_at` is None where it may begin at once."""

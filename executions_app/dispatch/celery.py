@@ -23,14 +23,13 @@ from django.utils.module_loading import import_string
 from kombu import pools
 
 from executions_app.conf import execution_settings
-from executions_app.dispatch.base import Capabilities, Job
+from executions_app.dispatch.base import TASK, Capabilities, Job
 from executions_app.dispatch.engine import LAST_SECONDS, Engine
-from executions_app.dispatch.worker import Stopping, Worker
+from executions_app.dispatch.worker import Stopping, Worker, patience
+from workflows_app.dag.types import DEFAULT_QUEUE
 
 logger = logging.getLogger(__name__)
 
-TASK = "pastetrader.permit"
-DEFAULT_QUEUE = "default"
 # A broker that is away holds up a start for so long, and is then left alone for a while.
 SEND_SECONDS = 0.5
 LEFT_ALONE_SECONDS = 5.0
@@ -128,11 +127,6 @@ class Celery:
         await worker.serve()
         state.should_stop = 0
         _ = await asyncio.to_thread(consuming.join, execution_settings().limits.grace + LAST_SECONDS)
-
-
-def patience() -> float:
-    """Seconds for which a run is left to its task: as long as one whose engine died may wait as well."""
-    return execution_settings().scan_seconds
 
 
 def _consume(worker: Worker, concurrency: int, queues: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from executions_app.models import placement, querysets
 from executions_app.models.job import JobState
 from executions_app.models.ownership import Claim
 from executions_app.models.placement import Posting, Seen
-from executions_app.recorder.thread import recorder
+from executions_app.recorder.thread import in_recorder
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 
@@ -54,7 +54,7 @@ class Elsewhere:
         waiter = _Waiter(errand, self._plan.nodes[errand.node].key)
         with _listed(waiter), at_every_beat(_look, errand.attempt_id):
             try:
-                if not await _in_recorder(lambda: placement.post(posting)):
+                if not await in_recorder(lambda: placement.post(posting)):
                     raise OwnershipLost(self._execution_id)
                 waiter.begin()
                 return await waiter.report
@@ -64,7 +64,7 @@ class Elsewhere:
 
     async def stopped(self, attempt_id: str) -> None:
         """In the worst case until the worker's lease has run out."""
-        while worker := await _in_recorder(lambda: placement.stopping(attempt_id)):
+        while worker := await in_recorder(lambda: placement.stopping(attempt_id)):
             if is_known_dead(worker):
                 return
             await asyncio.sleep(execution_settings().cancel_poll_seconds)
@@ -73,15 +73,11 @@ class Elsewhere:
 async def _withdraw(waiter: "_Waiter") -> None:
     """Accept nothing more, and wait until nothing of it goes on."""
     errand = waiter.errand
-    state = await _in_recorder(lambda: placement.withdraw(errand.attempt_id))
+    state = await in_recorder(lambda: placement.withdraw(errand.attempt_id))
     if state is JobState.STOPPED:
         errand.interrupted(f"It still waited for a worker of queue '{errand.queue}'.", "never began")
     elif state is JobState.WITHDRAWN:
         _ = await waiter.stopped.wait()
-
-
-async def _in_recorder[T](function: Callable[[], T]) -> T:
-    return await asyncio.wrap_future(recorder.call(function))
 
 
 class _Waiter:

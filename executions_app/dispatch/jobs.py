@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from executions_app.conf import execution_settings
 from executions_app.dispatch.identity import engine_name
-from executions_app.dispatch.runner import configure_tools, in_recorder, ports_of
+from executions_app.dispatch.runner import configure_tools, ports_of
 from executions_app.dispatch.running import MARGIN, at_every_beat
 from executions_app.engine.attempt import AttemptStart
 from executions_app.engine.context import ExecutionContext
@@ -24,6 +24,7 @@ from executions_app.engine.events import Event, Logged
 from executions_app.engine.progress import Progress
 from executions_app.models import WorkflowExecution, ownership, placement, querysets
 from executions_app.models.placement import Taken
+from executions_app.recorder.thread import in_recorder
 from workflows_app.dag import jsontext
 from workflows_app.dag.plan import Plan
 from workflows_app.processors.registry import PROCESSORS
@@ -153,7 +154,8 @@ class _Job:
         found = await in_recorder(lambda: _find(taken))
         if found is None:
             return None
-        configure_tools(execution_settings())
+        chosen = execution_settings()
+        configure_tools(chosen)
         context = ExecutionContext(
             found.plan,
             found.input,
@@ -162,7 +164,11 @@ class _Job:
             started_at=found.started_at,
         )
         self._delegate = Delegate(
-            context, found.progress, processors=PROCESSORS, sink=self.lines, ports=ports_of(taken.execution_id)
+            context,
+            found.progress,
+            processors=PROCESSORS,
+            sink=self.lines,
+            ports=ports_of(taken.execution_id, chosen.limits),
         )
         if self.is_unwanted:
             return None

@@ -24,13 +24,12 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from executions_app.conf import execution_settings
-from executions_app.dispatch.base import Capabilities, Job
+from executions_app.dispatch.base import TASK, Capabilities, Job
 from executions_app.dispatch.engine import LAST_SECONDS, Engine
-from executions_app.dispatch.worker import Stopping, Worker
+from executions_app.dispatch.worker import Stopping, Worker, patience
 
 logger = logging.getLogger(__name__)
 
-TASK = "pastetrader.permit"
 # How often a worker looks for jobs of which no notice comes: those that were sent for later.
 POLL_SECONDS = 1.0
 # After the connection was lost, so long until the next attempt.
@@ -71,11 +70,6 @@ class Procrastinate:
             await worker.serve()
             _ = taking.cancel()
             _ = await asyncio.wait({taking}, timeout=execution_settings().limits.grace + LAST_SECONDS)
-
-
-def patience() -> float:
-    """Seconds for which a run is left to its job: as long as one whose engine died may wait as well."""
-    return execution_settings().scan_seconds
 
 
 class _Again(BaseRetryStrategy):

@@ -25,7 +25,7 @@ from executions_app.engine.cancellation import CancelToken
 from executions_app.engine.context import ExecutionContext
 from executions_app.engine.elsewhere import Remote
 from executions_app.engine.errors import HandedBack, OwnershipLost
-from executions_app.engine.ports import Clock, Ports, Turn
+from executions_app.engine.ports import Clock, Limits, Ports, Turn
 from executions_app.engine.run import execute
 from executions_app.engine.states import TERMINAL_NODE, ExecutionStatus, Reason
 from executions_app.live.events import Observer
@@ -35,7 +35,7 @@ from executions_app.models.ownership import Abandoned, Claim
 from executions_app.models.rate import Grant
 from executions_app.models.turns import Asked
 from executions_app.recorder.sink import RecordingSink
-from executions_app.recorder.thread import recorder
+from executions_app.recorder.thread import in_recorder
 from executions_app.recorder.writer import Run
 from workflows_app.dag.plan import Plan
 from workflows_app.processors.registry import PROCESSORS
@@ -123,14 +123,14 @@ async def _work(turn: _Turn) -> bool:
         turn.cancel.request(Reason.USER)
     ended = await _walk(claim, plan, turn)
     if ended:
-        await in_recorder(lambda: pass_on(claim.execution_id, plan.settings))
-        await in_recorder(lambda: announce(claim.execution_id))
+        await in_recorder(lambda: _tell(claim.execution_id, plan))
     return ended
 
 
-async def in_recorder[T](function: Callable[[], T]) -> T:
-    """Call a synchronous function on the recorder's thread and connection."""
-    return await asyncio.wrap_future(recorder.call(function))
+def _tell(execution_id: uuid.UUID, plan: Plan) -> None:
+    """Who wants to know that it ended."""
+    pass_on(execution_id, plan.settings)
+    announce(execution_id)
 
 
 def _claim(execution_id: uuid.UUID) -> Taken:
@@ -169,7 +169,7 @@ async def _walk(claim: Claim, plan: Plan, turn: _Turn) -> bool:
                 context,
                 processors=PROCESSORS if trace is None else traced(PROCESSORS, trace),
                 sink=sink if trace is None else TracedSink(sink, trace),
-                ports=ports_of(execution_id, Elsewhere(claim, plan)),
+                ports=ports_of(execution_id, chosen.limits, Elsewhere(claim, plan)),
                 cancel=turn.cancel,
                 scheduling=claim.scheduling,
                 progress=claim.progress,
@@ -234,14 +234,14 @@ def _problem(error: BaseException) -> dict[str, object]:
     }
 
 
-def ports_of(execution_id: uuid.UUID, remote: Remote | None = None) -> Ports:
+def ports_of(execution_id: uuid.UUID, limits: Limits, remote: Remote | None = None) -> Ports:
     """What the nodes of a run may ask for, in the running event loop."""
-    loop, chosen = asyncio.get_running_loop(), execution_settings()
+    loop = asyncio.get_running_loop()
     return Ports(
         clock=Clock(epoch=querysets.now(), origin=loop.time(), time=loop.time),
         random=random.random,
         new_id=lambda: str(uuid_utils.uuid7()),
-        limits=chosen.limits,
+        limits=limits,
         secrets=lambda names: in_recorder(lambda: secrets_of(execution_id, names)),
         pace=turns,
         remote=remote,

@@ -23,11 +23,17 @@ from executions_app.dispatch.running import hand_back_all, woken
 from executions_app.dispatch.serving import serving
 from executions_app.models import ownership
 from executions_app.models.ownership import Abandoned
+from executions_app.recorder.thread import in_recorder
 
 logger = logging.getLogger(__name__)
 
 # How often it looks for runs that wait, where nobody tells it.
 POLL_SECONDS = 0.5
+
+
+def patience() -> float:
+    """Seconds for which a run is left to its permit: as long as one whose engine died may wait as well."""
+    return execution_settings().scan_seconds
 
 
 class Stopping(Exception):
@@ -162,7 +168,7 @@ class Worker:
         pause = execution_settings().scan_seconds * random.uniform(0.8, 1.2)  # noqa: S311
         self._scan_at = asyncio.get_running_loop().time() + pause
         with self._reserving(self._free) as number:
-            found = await runner.in_recorder(lambda: abandoned(number))
+            found = await in_recorder(lambda: abandoned(number))
             suspects = [seen for seen in found if seen.is_suspect]
             for seen in found:
                 if not seen.is_suspect:

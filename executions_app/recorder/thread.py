@@ -4,6 +4,7 @@ The thread starts with the first request and ends, closing its connection, when 
 script that runs one workflow leaves nothing behind.
 """
 
+import asyncio
 import logging
 import queue
 import threading
@@ -266,3 +267,8 @@ def _answer(call: _Call[object]) -> None:
 
 
 recorder = Recorder()
+
+
+async def in_recorder[T](function: Callable[[], T]) -> T:
+    """Call a synchronous function on the recorder's thread and connection."""
+    return await asyncio.wrap_future(recorder.call(function))

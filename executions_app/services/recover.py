@@ -12,6 +12,7 @@ from executions_app.dispatch.serving import serving
 from executions_app.dispatch.worker import abandoned
 from executions_app.models import WorkflowExecution
 from executions_app.models.ownership import Abandoned
+from executions_app.recorder.thread import in_recorder
 from executions_app.services.errors import NotAbandoned
 
 _POLL_SECONDS = 0.2
@@ -61,7 +62,7 @@ async def _proved(seen: Abandoned, run: asyncio.Task[bool]) -> None:
     while not run.done() and loop.time() < end:
         _ = await asyncio.wait({run}, timeout=_POLL_SECONDS)
         crashes = WorkflowExecution.objects.filter(pk=seen.execution_id).values_list("recoveries", flat=True)
-        if not await runner.in_recorder(crashes.get):
+        if not await in_recorder(crashes.get):
             return
 
 

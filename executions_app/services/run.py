@@ -9,7 +9,7 @@ from executions_app.dispatch.worker import abandoned
 from executions_app.live.events import Observer
 from executions_app.live.publisher import publisher
 from executions_app.models import WorkflowExecution
-from executions_app.recorder.thread import recorder
+from executions_app.recorder.thread import in_recorder, recorder
 from executions_app.services.cancel import cancel
 from executions_app.services.errors import AlreadyFinished
 
@@ -34,13 +34,13 @@ async def run_to_its_end(
         _ = await asyncio.wait({run}, timeout=POLL_SECONDS)
     _ = await run
     # Where the owner is another process there is no event to wait for.
-    while not await runner.in_recorder(lambda: _is_finished(execution_id)):
+    while not await in_recorder(lambda: _is_finished(execution_id)):
         if end is not None and loop.time() >= end:
             return False
         # Its turn may have come meanwhile.
         _ = await runner.run(execution_id, observe=observe)
         # Its owner may be gone, or this process may have lost it: whoever waits for a run can as well run it.
-        for seen in await runner.in_recorder(lambda: abandoned(ids=[execution_id])):
+        for seen in await in_recorder(lambda: abandoned(ids=[execution_id])):
             _ = await runner.resume(seen)
         await asyncio.sleep(POLL_SECONDS)
     return True

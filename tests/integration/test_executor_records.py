@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from executions_app.dispatch.runner import in_recorder
 from executions_app.executor import ExecutionResult, WorkflowExecutor, WorkflowNotFoundError
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution
+from executions_app.recorder.thread import in_recorder
 from executions_app.services.errors import AlreadyFinished, AlreadyRunning, ExecutionNotFound, InvalidInput
 from executions_app.services.start import StartRequest, start
 from tests.integration.conftest import document

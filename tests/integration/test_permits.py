@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from executions_app.dispatch import runner
 from executions_app.dispatch.worker import Worker
 from executions_app.models import WorkflowExecution
+from executions_app.recorder.thread import in_recorder
 from executions_app.services.start import StartRequest, start
 from tests.integration.conftest import document
 from workflows_app.tools import ToolContext, tool
@@ -68,7 +68,7 @@ def test_permits_that_come_together_take_up_as_many_runs_as_there_is_room_for(si
         permits = [asyncio.create_task(worker.permit()) for _ in range(9)]
         await site.until(3)
         # The others wait for room, and take nothing that they could not run.
-        assert await runner.in_recorder(WorkflowExecution.objects.filter(status="running").count) == 3
+        assert await in_recorder(WorkflowExecution.objects.filter(status="running").count) == 3
         site.may_end.set()
         return await asyncio.gather(*permits)
 

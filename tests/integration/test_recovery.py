@@ -15,7 +15,7 @@ from executions_app.dispatch.worker import Worker
 from executions_app.executor import WorkflowExecutor
 from executions_app.models import ExecutionLog, NodeAttempt, NodeExecution, WorkflowExecution, ownership, querysets
 from executions_app.models.ownership import Abandoned
-from executions_app.recorder.thread import recorder
+from executions_app.recorder.thread import in_recorder, recorder
 from executions_app.recorder.writer import Run, write
 from executions_app.services.run import run_to_its_end
 from executions_app.services.start import StartRequest, start
@@ -226,7 +226,7 @@ def test_a_worker_takes_up_what_was_left_and_what_waits_and_stops_when_it_is_tol
         worker = Worker(concurrency=2)
         serving = asyncio.create_task(worker.serve())
         # Whoever waits for a database has nothing else to wait for.
-        while await runner.in_recorder(_some_are_open):  # noqa: ASYNC110
+        while await in_recorder(_some_are_open):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         worker.stop()
         await serving

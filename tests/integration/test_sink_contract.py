@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 
-from executions_app.dispatch.runner import in_recorder
 from executions_app.engine.errors import ErrorInfo, OwnershipLost, RecorderFailed
 from executions_app.engine.events import (
     CallEnded,
@@ -32,6 +31,7 @@ from executions_app.models import (
 )
 from executions_app.models.ownership import Abandoned
 from executions_app.recorder.sink import RecordingSink
+from executions_app.recorder.thread import in_recorder
 from executions_app.recorder.writer import Run
 from executions_app.services.start import StartRequest, start
 from tests.integration.conftest import document

@@ -16,6 +16,7 @@ from executions_app.dispatch import runner, running
 from executions_app.executor import WorkflowExecutor
 from executions_app.models import NodeExecution, WorkflowExecution
 from executions_app.models.ownership import Abandoned
+from executions_app.recorder.thread import in_recorder
 from executions_app.services.cancel import cancel
 from executions_app.services.start import StartRequest, start
 from tests.architecture.source import ROOT
@@ -158,7 +159,7 @@ def test_a_run_inside_of_a_span_is_its_child(import_document, spans):
 def test_a_time_limit_and_a_cancel_end_their_spans(import_document, spans, tools):
     @tool("test.cancel", effect="none")
     async def ask_for_the_end(context: ToolContext) -> None:
-        await runner.in_recorder(lambda: cancel(uuid.UUID(context.execution_id)))
+        await in_recorder(lambda: cancel(uuid.UUID(context.execution_id)))
         await asyncio.Event().wait()
 
     slow = {"tool": "core.sleep", "inputs": {"seconds": 60}, "timeout_seconds": 0.05}

@@ -4,8 +4,10 @@ import threading
 
 import pytest
 
-from executions_app.dispatch import runner
+from executions_app import executor
+from executions_app.dispatch import elsewhere, jobs, runner, worker
 from executions_app.recorder.sink import RecordingSink
+from executions_app.recorder.thread import in_recorder
 from executions_app.simulation.virtual_time import VirtualTimeLoop, run
 
 
@@ -44,7 +46,8 @@ class LoopBesideThreads(VirtualTimeLoop):
 def run_virtually(monkeypatch):
     """Runs a coroutine whose waits for the recorder take no virtual time; gives its result and that time."""
     loop = LoopBesideThreads()
-    monkeypatch.setattr(runner, "in_recorder", loop.counted(runner.in_recorder))
+    for module in (executor, elsewhere, jobs, runner, worker):
+        monkeypatch.setattr(module, "in_recorder", loop.counted(in_recorder))
     monkeypatch.setattr(RecordingSink, "commit", loop.counted(RecordingSink.commit))
 
     def run_(coroutine):
